@@ -1,0 +1,1 @@
+"""Bring phones into a Twilio conference from asyncio."""
