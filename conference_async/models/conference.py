@@ -1,0 +1,84 @@
+"""A conference as the service describes it, and the changes it takes."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Literal
+
+import attrs
+
+from conference_async.models.agreement import needs_something, warn_of_ignored
+from conference_async.models.disclosure import described, names_only
+from conference_async.models.extras import Extras, copied, only_unknown
+from conference_async.models.rules import url, word
+from conference_async.models.vocabulary import ConferenceStatus, HttpMethod
+
+
+@attrs.frozen(kw_only=True)
+class Conference:
+    """One conference at one moment (conference-resource#conference-properties).
+
+    The service may leave out, or send as null, everything but the status.
+    """
+
+    sid: str | None = None
+    """The conference's own SID (``CF…``)."""
+    account_sid: str | None = None
+    """The account (``AC…``) that the conference belongs to."""
+    api_version: str | None = None
+    """The version of the API that created the conference."""
+    friendly_name: str | None = None
+    """The name that participants were created with; not unique over time."""
+    region: str | None = None
+    """Where the audio is mixed, such as ``us1``; may be ``unknown``."""
+    status: ConferenceStatus | str
+    """The conference's state; a state newer than this library stays a plain string."""
+    date_created: datetime | None = None
+    """When the conference was created, in UTC; None if the service sent no readable date."""
+    date_updated: datetime | None = None
+    """When the conference last changed, in UTC; None if the service sent no readable date."""
+    uri: str | None = attrs.field(default=None, repr=repr)
+    """The path of this resource on the service's host."""
+    subresource_uris: Mapping[str, object] = attrs.field(
+        factory=dict[str, object], hash=False, repr=repr
+    )
+    """The paths of the participants, recordings and so on, by name."""
+    reason_conference_ended: str | None = None
+    """Why the conference ended, such as ``last-participant-left``."""
+    call_sid_ending_conference: str | None = None
+    """The call that ended the conference, if one did."""
+    extra: Mapping[str, object] = attrs.field(
+        factory=dict[str, object], hash=False, repr=names_only
+    )
+    """Properties newer than this library, and values it could not read, as they came."""
+
+    def __repr__(self) -> str:
+        return described(self)
+
+
+@attrs.frozen(kw_only=True)
+class ConferenceChange:
+    """What to do to a whole conference (conference-resource#update-a-conference-resource).
+
+    Raises:
+        InvalidParameter: A value is out of its bounds, or nothing at all would change.
+    """
+
+    status: Literal["completed"] | None = attrs.field(
+        default=None, validator=word(Literal["completed"])
+    )
+    """``completed`` ends the conference for everyone."""
+    announce_url: str | None = attrs.field(default=None, validator=url())
+    """What to play to everyone: audio, or TwiML of Play, Say, Pause and Redirect."""
+    announce_method: HttpMethod | None = attrs.field(default=None, validator=word(HttpMethod))
+    """How to call `announce_url`; POST if not given."""
+    extra: Extras = attrs.field(
+        factory=dict, converter=copied, validator=only_unknown, hash=False, repr=names_only
+    )
+    """Parameters newer than this library, by the service's names."""
+
+    def __attrs_post_init__(self) -> None:
+        needs_something(self)
+        warn_of_ignored(self, (("announce_method", "announce_url"),))
+
+    def __repr__(self) -> str:
+        return described(self)

@@ -1,0 +1,74 @@
+"""Who can be called, and who can be seen to call."""
+
+import re
+from typing import Literal, TypeAlias
+
+from conference_async.errors import InvalidParameter
+
+EndpointKind: TypeAlias = Literal["phone", "sip", "client", "app"]
+"""The kinds of target: a phone number, a SIP address, a client, a TwiML application."""
+
+# Three digits are emergency numbers; longer ones are whole numbers, legal without the plus too.
+_PHONE = re.compile(r"\+?[0-9]{7,15}|[0-9]{3}")
+_PATTERNS: tuple[tuple[EndpointKind, re.Pattern[str]], ...] = (
+    ("phone", _PHONE),
+    ("sip", re.compile(r"sips?:(?:[!-~]+@)?[0-9A-Za-z\[][!-~]*", re.IGNORECASE)),
+    ("client", re.compile(r"client:[^\s?]+(?:\?\S*)?")),
+    ("app", re.compile(r"app:AP[0-9a-fA-F]{32}(?:\?\S*)?")),
+)
+_CALLER = re.compile(r"client:\S+|[^\s:@/?]+")
+
+
+def is_phone(value: str) -> bool:
+    """Return whether `value` is a phone number: digits, a leading ``+`` allowed."""
+    return _PHONE.fullmatch(value) is not None
+
+
+def kind_of(to: str) -> EndpointKind | None:
+    """Return what kind of target `to` is, or None if the service could not call it."""
+    return next((kind for kind, pattern in _PATTERNS if pattern.fullmatch(to)), None)
+
+
+def check_target(to: object) -> EndpointKind:
+    """Return what kind of target `to` is.
+
+    Raises:
+        InvalidParameter: It is missing (21201), or none that the service can call (21211, 21218).
+    """
+    if not isinstance(to, str) or not to:
+        raise InvalidParameter("to", "must be given, as text", code=21201)
+    if kind := kind_of(to):
+        return kind
+    if is_phone(to.partition("?")[0]):
+        problem = "custom parameters work for client:, sip: and app: targets, not for phones"
+    elif to.startswith("app:"):
+        raise InvalidParameter(
+            "to", "must be app: and the SID of a TwiML application (AP…)", code=21218
+        )
+    else:
+        problem = (
+            "must be a phone number such as +15558675310 (7 to 15 digits, nothing between them), "
+            "sip:name@company.com, client:name or app:AP…"
+        )
+    raise InvalidParameter("to", problem, code=21211)
+
+
+def check_caller(parameter: str, caller: object, target: EndpointKind) -> None:
+    """Refuse a caller that cannot be shown to such a target.
+
+    Args:
+        parameter: ``from_`` or ``caller_id``.
+        caller: A phone number, ``client:name``, or the username portion of a SIP address.
+        target: Who is called: a phone sees phone numbers only.
+
+    Raises:
+        InvalidParameter: It is missing (21213), or of the wrong form (21212).
+    """
+    if not isinstance(caller, str) or not caller:
+        raise InvalidParameter(parameter, "must be given, as text", code=21213)
+    if target == "phone" and not is_phone(caller):
+        problem = "must be a phone number such as +15017122661, because `to` is one"
+        raise InvalidParameter(parameter, problem, code=21212)
+    if not (_CALLER.fullmatch(caller) and caller.isprintable()):
+        problem = "must be a phone number, client:name, or only the username of a SIP address"
+        raise InvalidParameter(parameter, problem, code=21212)

@@ -1,0 +1,233 @@
+"""The request that brings a phone, a SIP endpoint, a client or an application into a conference."""
+
+from typing import get_args
+
+import attrs
+
+from conference_async.errors import InvalidParameter
+from conference_async.models import rules
+from conference_async.models.agreement import needs_coached_call, warn_of_ignored
+from conference_async.models.disclosure import described, endpoint, names_only
+from conference_async.models.endpoints import check_caller, check_target
+from conference_async.models.extras import Extras, copied, only_unknown
+from conference_async.models.vocabulary import (
+    Beep,
+    CallEvent,
+    ConferenceEvent,
+    ConferenceRecord,
+    ConferenceRecordingEvent,
+    HttpMethod,
+    JitterBufferSize,
+    MachineDetection,
+    RecordingChannels,
+    RecordingEvent,
+    RecordingTrack,
+    Region,
+    Trim,
+)
+from conference_async.notices import IgnoredParameter, notify
+
+_METHOD = rules.word(HttpMethod, code=21209)
+_CALLBACK = rules.url(code=21205)
+_TRIM = rules.word(Trim, code=13239)
+_MODES = {mode.lower(): mode for mode in get_args(MachineDetection)}
+_NEEDS = (
+    ("status_callback_method", "status_callback"),
+    ("status_callback_event", "status_callback"),
+    ("wait_method", "wait_url"),
+    ("conference_status_callback_method", "conference_status_callback"),
+    ("conference_status_callback_event", "conference_status_callback"),
+    ("recording_status_callback_method", "recording_status_callback"),
+    ("recording_status_callback_event", "recording_status_callback"),
+    ("conference_recording_status_callback_method", "conference_recording_status_callback"),
+    ("conference_recording_status_callback_event", "conference_recording_status_callback"),
+    ("sip_auth_password", "sip_auth_username"),
+    ("machine_detection_timeout", "machine_detection"),
+    ("machine_detection_speech_threshold", "machine_detection"),
+    ("machine_detection_speech_end_threshold", "machine_detection"),
+    ("machine_detection_silence_timeout", "machine_detection"),
+    ("amd_status_callback", "machine_detection"),
+    ("amd_status_callback_method", "amd_status_callback"),
+)
+
+
+def machine_detection_mode(value: str | None) -> str | None:
+    """Return the mode as the page's text spells it; its samples write ``enable``."""
+    return _MODES.get(value.lower(), value) if isinstance(value, str) else value
+
+
+@attrs.frozen(kw_only=True)
+class NewParticipant:
+    """Who is called, and what happens then (conference-participant-resource#create-a-participant).
+
+    Only `from_` and `to` must be given. None means "not sent": the service's default holds. Event
+    lists take one word, words separated by spaces, or any iterable of words. What the service
+    would ignore is an `IgnoredParameter` warning; a label with personal data is `PersonalData`.
+
+    Raises:
+        InvalidParameter: A value is out of its bounds, or parameters contradict each other.
+    """
+
+    from_: str = attrs.field(repr=endpoint)
+    """A phone number of the account, ``client:name`` or a SIP username; a phone to call phones."""
+    to: str = attrs.field(repr=endpoint)
+    """A phone number; or ``sip:name@host``, ``client:name``, ``app:AP…``, with ``?a=b`` or not."""
+    status_callback: str | None = attrs.field(default=None, validator=_CALLBACK)
+    """The URL that is told how the call goes."""
+    status_callback_method: HttpMethod | None = attrs.field(default=None, validator=_METHOD)
+    """How to call `status_callback`; POST if not given."""
+    status_callback_event: tuple[str, ...] | None = attrs.field(
+        default=None, converter=rules.split_words, validator=rules.words(CallEvent, code=21626)
+    )
+    """Which `CallEvent` words to report; ``completed`` if not given."""
+    label: str | None = attrs.field(default=None, validator=rules.label)
+    """1 to 128 characters that address the participant; unique among those in the conference."""
+    timeout: int | None = attrs.field(
+        default=None, validator=rules.whole_number(5, 600, code=21208)
+    )
+    """Seconds to ring, 5 to 600, and 5 more that the service adds; 60 if not given."""
+    record: bool | None = attrs.field(default=None, validator=rules.flag)
+    """Whether to record the participant; False if not given."""
+    muted: bool | None = attrs.field(default=None, validator=rules.flag)
+    """Whether the participant joins muted; False if not given."""
+    beep: Beep | bool | None = attrs.field(default=None, validator=rules.word(Beep, or_flag=True))
+    """Whether, or when, a beep tells the others; True if not given."""
+    start_conference_on_enter: bool | None = attrs.field(default=None, validator=rules.flag)
+    """Whether joining starts the conference; True if not given."""
+    end_conference_on_exit: bool | None = attrs.field(default=None, validator=rules.flag)
+    """Whether leaving ends the conference for everyone; False if not given."""
+    wait_url: str | None = attrs.field(default=None, validator=rules.url(empty=True))
+    """What plays until the conference starts; an empty string is silence, None the usual music."""
+    wait_method: HttpMethod | None = attrs.field(default=None, validator=_METHOD)
+    """How to call `wait_url`: GET lets the service cache audio; POST if not given."""
+    early_media: bool | None = attrs.field(default=None, validator=rules.flag)
+    """Whether the conference hears the ringing and network messages; True if not given."""
+    max_participants: int | None = attrs.field(default=None, validator=rules.whole_number(2, 250))
+    """How many participants the conference may hold, 2 to 250; 250 if not given."""
+    conference_record: ConferenceRecord | bool | None = attrs.field(
+        default=None, validator=rules.word(ConferenceRecord, or_flag=True)
+    )
+    """Whether to record the conference; False if not given."""
+    conference_trim: Trim | None = attrs.field(default=None, validator=_TRIM)
+    """Whether silence is cut off the conference's recording; ``trim-silence`` if not given."""
+    conference_status_callback: str | None = attrs.field(default=None, validator=_CALLBACK)
+    """The URL that is told of conference events; only the first participant's counts."""
+    conference_status_callback_method: HttpMethod | None = attrs.field(
+        default=None, validator=_METHOD
+    )
+    """How to call `conference_status_callback`; POST if not given."""
+    conference_status_callback_event: tuple[str, ...] | None = attrs.field(
+        default=None, converter=rules.split_words, validator=rules.words(ConferenceEvent)
+    )
+    """Which `ConferenceEvent` words to report; ``start`` and ``end`` if not given."""
+    recording_channels: RecordingChannels | None = attrs.field(
+        default=None, validator=rules.word(RecordingChannels)
+    )
+    """The channels of the participant's recording; ``mono`` if not given."""
+    recording_status_callback: str | None = attrs.field(default=None, validator=_CALLBACK)
+    """The URL that is told of the participant's recording."""
+    recording_status_callback_method: HttpMethod | None = attrs.field(
+        default=None, validator=_METHOD
+    )
+    """How to call `recording_status_callback`; POST if not given."""
+    sip_auth_username: str | None = attrs.field(
+        default=None, validator=rules.text(1, 255, code=21221)
+    )
+    """The SIP username, up to 255 characters; needs `sip_auth_password`."""
+    sip_auth_password: str | None = attrs.field(
+        default=None, validator=rules.text(1, 255), repr=False
+    )
+    """The SIP password, up to 255 characters; never shown."""
+    region: Region | None = attrs.field(default=None, validator=rules.word(Region))
+    """Where the conference's audio is mixed."""
+    conference_recording_status_callback: str | None = attrs.field(
+        default=None, validator=_CALLBACK
+    )
+    """The URL that is told of the conference's recording."""
+    conference_recording_status_callback_method: HttpMethod | None = attrs.field(
+        default=None, validator=_METHOD
+    )
+    """How to call `conference_recording_status_callback`; POST if not given."""
+    recording_status_callback_event: tuple[str, ...] | None = attrs.field(
+        default=None, converter=rules.split_words, validator=rules.words(RecordingEvent)
+    )
+    """Which `RecordingEvent` words to report."""
+    conference_recording_status_callback_event: tuple[str, ...] | None = attrs.field(
+        default=None, converter=rules.split_words, validator=rules.words(ConferenceRecordingEvent)
+    )
+    """Which `ConferenceRecordingEvent` words to report."""
+    coaching: bool | None = attrs.field(default=None, validator=rules.flag)
+    """Whether the participant coaches another one; True needs `call_sid_to_coach`."""
+    call_sid_to_coach: str | None = attrs.field(default=None, validator=rules.sid("CA", code=13240))
+    """The call (``CA…``) of the participant to coach, who alone hears the coach."""
+    jitter_buffer_size: JitterBufferSize | None = attrs.field(
+        default=None, validator=rules.word(JitterBufferSize)
+    )
+    """How much audio is buffered before it is mixed; ``large`` if not given."""
+    byoc: str | None = attrs.field(default=None, validator=rules.sid("BY", code=21300))
+    """The trunk (``BY…``) of your own carrier to call phones through."""
+    caller_id: str | None = attrs.field(default=None, repr=endpoint)
+    """The caller to show instead of `from_`, under the same rules."""
+    call_reason: str | None = attrs.field(default=None, validator=rules.text())
+    """Why you call, as shown on the called phone (branded calls)."""
+    recording_track: RecordingTrack | None = attrs.field(
+        default=None, validator=rules.word(RecordingTrack)
+    )
+    """Which audio of the call is recorded; ``both`` if not given."""
+    time_limit: int | None = attrs.field(default=None, validator=rules.whole_number(1))
+    """Seconds that the call may last, 1 or more; the account may set a lower bound."""
+    machine_detection: str | None = attrs.field(
+        default=None,
+        converter=machine_detection_mode,
+        validator=rules.word(MachineDetection, code=21234),
+    )
+    """A `MachineDetection` mode, in any case: ``Enable`` or ``DetectMessageEnd``."""
+    machine_detection_timeout: int | None = attrs.field(
+        default=None, validator=rules.whole_number(1)
+    )
+    """Seconds to listen for a machine, 1 or more; 30 if not given."""
+    machine_detection_speech_threshold: int | None = attrs.field(
+        default=None, validator=rules.whole_number(1000, 6000)
+    )
+    """Milliseconds, 1000 to 6000: longer speech means a machine; 2400 if not given."""
+    machine_detection_speech_end_threshold: int | None = attrs.field(
+        default=None, validator=rules.whole_number(500, 5000)
+    )
+    """Milliseconds of silence, 500 to 5000, that end the speech; 1200 if not given."""
+    machine_detection_silence_timeout: int | None = attrs.field(
+        default=None, validator=rules.whole_number(2000, 10000)
+    )
+    """Milliseconds of silence at first, 2000 to 10000, that end it all; 5000 if not given."""
+    amd_status_callback: str | None = attrs.field(default=None, validator=_CALLBACK)
+    """The URL that is told whether a person, a machine or a fax answered."""
+    amd_status_callback_method: HttpMethod | None = attrs.field(default=None, validator=_METHOD)
+    """How to call `amd_status_callback`; POST if not given."""
+    trim: Trim | None = attrs.field(default=None, validator=_TRIM)
+    """Whether silence is cut off the participant's recording; ``trim-silence`` if not given."""
+    call_token: str | None = attrs.field(default=None, validator=rules.text(), repr=False)
+    """The token of an incoming call, to forward it under its own caller ID; never shown."""
+    client_notification_url: str | None = attrs.field(default=None, validator=rules.url())
+    """The URL that delivers the push notification of the call."""
+    caller_display_name: str | None = attrs.field(default=None, validator=rules.text(2, 255))
+    """The display name shown to SIP targets, 2 to 255 characters."""
+    extra: Extras = attrs.field(
+        factory=dict, converter=copied, validator=only_unknown, hash=False, repr=names_only
+    )
+    """Parameters newer than this library, by the service's names."""
+
+    def __attrs_post_init__(self) -> None:
+        target = check_target(self.to)
+        check_caller("from_", self.from_, target)
+        if self.caller_id is not None:
+            check_caller("caller_id", self.caller_id, target)
+        needs_coached_call(coaching=self.coaching, coached=self.call_sid_to_coach)
+        if self.sip_auth_username is not None and self.sip_auth_password is None:
+            raise InvalidParameter("sip_auth_password", "must be given with sip_auth_username")
+        warn_of_ignored(self, _NEEDS)
+        if self.byoc is not None and target != "phone":
+            notify(IgnoredParameter, f"byoc is ignored for a {target} target; it routes phones")
+        if self.caller_display_name is not None and target != "sip":
+            notify(IgnoredParameter, f"caller_display_name is ignored for a {target} target")
+
+    def __repr__(self) -> str:
+        return described(self)
