@@ -9,7 +9,8 @@ from conference_async.models.disclosure import described, names_only
 from conference_async.models.vocabulary import ParticipantStatus
 
 
-@attrs.frozen(kw_only=True)
+# Without slots, because pages of a thousand are read at twice the speed into instance dictionaries.
+@attrs.frozen(kw_only=True, slots=False)
 class Participant:
     """One participant at one moment (conference-participant-resource#participant-properties).
 

@@ -1,0 +1,68 @@
+"""Paths of the API, every segment percent-encoded without exception.
+
+The ``.json`` at the end is what asks for JSON: without it the service answers in XML.
+"""
+
+import re
+from urllib.parse import quote, unquote, urlsplit
+
+from conference_async.errors import UnexpectedReply
+
+_API = "/2010-04-01/Accounts/"
+_VISIBLE = re.compile(r"[!-~]+")
+
+
+def conferences_path(account_sid: str) -> str:
+    """Return the path of an account's conferences."""
+    return f"{_API}{_segment(account_sid)}/Conferences.json"
+
+
+def conference_path(account_sid: str, sid: str) -> str:
+    """Return the path of one conference, which only its SID can address."""
+    return f"{_API}{_segment(account_sid)}/Conferences/{_segment(sid)}.json"
+
+
+def participants_path(account_sid: str, conference: str) -> str:
+    """Return the path of a conference's participants.
+
+    Args:
+        account_sid: The account (``AC…``).
+        conference: A Conference SID; to create a participant, a friendly name will do.
+    """
+    room = f"{_API}{_segment(account_sid)}/Conferences/{_segment(conference)}"
+    return f"{room}/Participants.json"
+
+
+def participant_path(account_sid: str, conference_sid: str, call_sid_or_label: str) -> str:
+    """Return the path of one participant (conference-participant-resource#retrieve-a-participant).
+
+    Args:
+        account_sid: The account (``AC…``).
+        conference_sid: The conference (``CF…``).
+        call_sid_or_label: A Call SID, or a label that `check_participant` accepts.
+    """
+    room = f"{_API}{_segment(account_sid)}/Conferences/{_segment(conference_sid)}"
+    return f"{room}/Participants/{_segment(call_sid_or_label)}.json"
+
+
+def next_page_path(next_page_uri: str) -> str:
+    """Return the path and query of the next page, if they stay on this API of this host.
+
+    The query holds an opaque token, so it is followed as it came.
+
+    Raises:
+        UnexpectedReply: It names a host, leaves the API's path, or is no URI at all. A request to
+            it would hand our credentials to somebody else.
+    """
+    path = urlsplit(next_page_uri).path if next_page_uri.startswith(_API) else ""
+    climbing = {".", ".."}.intersection(unquote(path).split("/"))
+    if not path or climbing or not _VISIBLE.fullmatch(next_page_uri) or "\\" in next_page_uri:
+        raise UnexpectedReply(
+            "the reply's next_page_uri does not lead to a page of this API on this host, so it is "
+            "not followed; check the base URL and any proxy in between"
+        )
+    return next_page_uri
+
+
+def _segment(text: str) -> str:
+    return quote(text, safe="")
