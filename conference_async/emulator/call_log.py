@@ -1,0 +1,64 @@
+"""Operations on the account's call log."""
+
+from datetime import datetime
+
+from conference_async.emulator import parameters, resources
+from conference_async.emulator.forms import Form
+from conference_async.emulator.operations import Asked
+from conference_async.emulator.paging import page
+from conference_async.emulator.replies import Reply, render, render_page
+from conference_async.emulator.sids import SidMint
+
+_DAY = len("2026-01-31")
+
+
+class CallLog:
+    """Fetch and list calls, ended and queued ones included."""
+
+    def __init__(self, mint: SidMint) -> None:
+        self._mint = mint
+
+    def fetch(self, asked: Asked) -> Reply:
+        """Show one call, over or not."""
+        call = asked.account.calls.get(asked.route.parent)
+        if call is None or call.visible_from > asked.at:
+            raise asked.missing()
+        return render(resources.call_record(call), "Call", xml=asked.route.xml)
+
+    def list(self, asked: Asked) -> Reply:
+        """Show calls; a ``StartTime`` filter hides those that have not started."""
+        query = asked.query
+        parameters.check(query, parameters.LIST_CALLS)
+        to, from_, status = (query.text(name) for name in ("To", "From", "Status"))
+        rows = [
+            call
+            for call in asked.account.calls.values()
+            if call.visible_from <= asked.at
+            and to in (None, call.to)
+            and from_ in (None, call.from_)
+            and status in (None, resources.logged_status(call))
+            and _within(query, "StartTime", call.started)
+            and _within(query, "EndTime", call.ended)
+        ]
+        envelope = page(
+            rows,
+            key="calls",
+            show=resources.call_record,
+            path=asked.path,
+            query=query,
+            mint=self._mint,
+        )
+        return render_page(envelope, "calls", xml=asked.route.xml)
+
+
+def _within(query: Form, name: str, moment: datetime | None) -> bool:
+    """Return whether a moment passes ``name`` (on it), ``name<`` (before), ``name>`` (since)."""
+    on, before, after = (query.text(name + sign) for sign in ("", "<", ">"))
+    if moment is None:
+        return on is before is after is None
+    text = moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return (
+        (on is None or text[: _DAY if len(on) == _DAY else None] == on)
+        and (before is None or text < before)
+        and (after is None or text >= after)
+    )

@@ -1,0 +1,180 @@
+"""The state behind the API: accounts, their conferences, and the calls in them."""
+
+import asyncio
+from collections import deque
+from datetime import datetime
+
+import attrs
+
+from conference_async.emulator.forms import Form
+from conference_async.emulator.sids import serial_of
+
+LARGEST_ROOM = 250
+
+
+@attrs.define(kw_only=True, eq=False, repr=False)
+class Call:
+    """One call, which is one participant of one conference."""
+
+    sid: str
+    """``CA…``."""
+    room: "Room"
+    """The conference it is, or was, in."""
+    to: str
+    """The ``To`` of the create, as it came."""
+    from_: str
+    """The ``From`` of the create, as it came."""
+    options: Form
+    """Every parameter of the create."""
+    created: datetime
+    """Aware, UTC, whole seconds."""
+    updated: datetime
+    """Aware, UTC, whole seconds."""
+    queue_time: int
+    """Milliseconds from the create to the call's start."""
+    visible_from: float
+    """Loop time from which it is found and listed."""
+    label: str | None = None
+    """The label it can be addressed by."""
+    status: str = "queued"
+    """queued, connecting, ringing, connected, complete or failed."""
+    call_status: str = "queued"
+    """The same in the words of calls: queued, initiated, ringing, in-progress, completed, …."""
+    muted: bool = False
+    """Whether the others cannot hear it."""
+    hold: bool = False
+    """Whether it is on hold."""
+    coaching: bool = False
+    """Whether it speaks to `call_sid_to_coach` only."""
+    call_sid_to_coach: str | None = None
+    """Whom it coaches."""
+    beep_on_exit: bool = True
+    """Whether the others hear a beep when it leaves."""
+    start_conference_on_enter: bool = True
+    """Whether its arrival starts the conference."""
+    end_conference_on_exit: bool = False
+    """Whether its leaving ends the conference."""
+    started: datetime | None = None
+    """When dialling began."""
+    answered_at: float | None = None
+    """Loop time of the answer."""
+    ended: datetime | None = None
+    """When it was over."""
+    duration: int | None = None
+    """Whole seconds of talk, once it is over."""
+    answered_by: str | None = None
+    """What machine detection reported."""
+    sequence: int = 0
+    """The number of its next call progress event."""
+    timer: asyncio.TimerHandle | None = None
+    """Its next step, as long as one is due."""
+
+    def __repr__(self) -> str:
+        return f"<Call {self.sid} {self.status}>"
+
+    def stop_timer(self) -> None:
+        """Let nothing more happen to it by itself."""
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None
+
+
+@attrs.define(kw_only=True, eq=False, repr=False)
+class Room:
+    """One conference."""
+
+    sid: str
+    """``CF…``."""
+    account: "Account"
+    """Whose it is."""
+    friendly_name: str
+    """The name it was created with."""
+    created: datetime
+    """Aware, UTC, whole seconds."""
+    updated: datetime
+    """Aware, UTC, whole seconds."""
+    visible_from: float
+    """Loop time from which it is found and listed."""
+    options: Form
+    """The create that set its callback: the first to bring one, else the first."""
+    max_participants: int = LARGEST_ROOM
+    """As the first participant asked."""
+    region: str = "us1"
+    """As the first participant asked."""
+    status: str = "init"
+    """init, in-progress or completed."""
+    calls: dict[str, Call] = attrs.Factory(dict[str, Call])
+    """Live calls by SID, oldest first; queued and ringing ones included."""
+    labels: dict[str, Call] = attrs.Factory(dict[str, Call])
+    """Live calls by label."""
+    past: deque[Call] = attrs.Factory(lambda: deque[Call](maxlen=1000))
+    """Calls that are over, the latest thousand."""
+    started: bool = False
+    """Whether ``conference-start`` has happened: two are in, one of whom may start it."""
+    reason_ended: str | None = None
+    """Why it ended, in the API's words."""
+    call_sid_ending: str | None = None
+    """Whose leaving ended it."""
+    sequence: int = 0
+    """The number of its next event."""
+
+    def __repr__(self) -> str:
+        return f"<Room {self.sid} {self.status}, {len(self.calls)} in>"
+
+    @property
+    def live(self) -> bool:
+        """Whether it is not over."""
+        return self.status != "completed"
+
+    @property
+    def participants(self) -> list[Call]:
+        """Live participants, oldest first; queued and ringing ones included."""
+        return list(self.calls.values())
+
+    def find(self, sid_or_label: str) -> Call | None:
+        """Return the live call with this SID or label."""
+        return self.calls.get(sid_or_label) or self.labels.get(sid_or_label)
+
+
+@attrs.define(kw_only=True, eq=False)
+class Account:
+    """One account with its own pace, conferences and calls."""
+
+    sid: str
+    """``AC…``."""
+    auth_token: str = attrs.field(repr=False)
+    """Signs in, and signs callbacks."""
+    cps: float = 1.0
+    """Calls per second."""
+    parent: "Account | None" = attrs.field(default=None, repr=False)
+    """The account whose credentials may address this one too."""
+    keep_ended: int = attrs.field(default=10_000, repr=False)
+    """How many ended calls, and how many ended conferences, it remembers."""
+    next_start: float = attrs.field(default=float("-inf"), repr=False)
+    """Loop time of the next free start."""
+    open_requests: int = attrs.field(default=0, repr=False)
+    """Requests that are being answered."""
+    rooms: dict[str, Room] = attrs.field(factory=dict[str, Room], repr=False)
+    """Conferences by SID, oldest first."""
+    live_names: dict[str, Room] = attrs.field(factory=dict[str, Room], repr=False)
+    """Live conferences by friendly name."""
+    calls: dict[str, Call] = attrs.field(factory=dict[str, Call], repr=False)
+    """Calls by SID, oldest first."""
+    _ended_rooms: deque[str] = attrs.field(factory=deque[str], init=False, repr=False)
+    _ended_calls: deque[str] = attrs.field(factory=deque[str], init=False, repr=False)
+
+    def over(self, ended: Call | Room) -> None:
+        """Note that a call or conference is over, and drop the oldest of too many such."""
+        kept, table = (
+            (self._ended_calls, self.calls)
+            if isinstance(ended, Call)
+            else (self._ended_rooms, self.rooms)
+        )
+        kept.append(ended.sid)
+        if len(kept) > self.keep_ended:
+            table.pop(kept.popleft(), None)
+
+
+def position(resource: Call | Room) -> int:
+    """Return the place of a call or conference in the order of creation."""
+    return serial_of(resource.sid)

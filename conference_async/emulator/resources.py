@@ -1,0 +1,91 @@
+"""Calls and conferences as the API shows them."""
+
+from datetime import datetime
+from email.utils import format_datetime
+
+from conference_async.emulator.parties import Call, Room
+from conference_async.emulator.replies import API_VERSION, Json
+
+_LISTED = {"initiated": "ringing"}
+
+
+def participant(call: Call, *, created: bool = False) -> dict[str, Json]:
+    """Return a call as a participant; `created` tells its queue time, as only creates do."""
+    room = call.room
+    return {
+        "account_sid": room.account.sid,
+        "call_sid": call.sid,
+        "label": call.label,
+        "conference_sid": room.sid,
+        "date_created": format_datetime(call.created),
+        "date_updated": format_datetime(call.updated),
+        "end_conference_on_exit": call.end_conference_on_exit,
+        "muted": call.muted,
+        "hold": call.hold,
+        "status": call.status,
+        "start_conference_on_enter": call.start_conference_on_enter,
+        "coaching": call.coaching,
+        "call_sid_to_coach": call.call_sid_to_coach,
+        "queue_time": str(call.queue_time) if created else None,
+        "uri": f"{_path(room)}/Participants/{call.sid}.json",
+    }
+
+
+def conference(room: Room) -> dict[str, Json]:
+    """Return a conference."""
+    path = _path(room)
+    return {
+        "sid": room.sid,
+        "account_sid": room.account.sid,
+        "api_version": API_VERSION,
+        "friendly_name": room.friendly_name,
+        "region": room.region,
+        "status": room.status,
+        "date_created": format_datetime(room.created),
+        "date_updated": format_datetime(room.updated),
+        "reason_conference_ended": room.reason_ended,
+        "call_sid_ending_conference": room.call_sid_ending,
+        "uri": f"{path}.json",
+        "subresource_uris": {
+            "participants": f"{path}/Participants.json",
+            "recordings": f"{path}/Recordings.json",
+        },
+    }
+
+
+def call_record(call: Call) -> dict[str, Json]:
+    """Return a call as the account's call log has it."""
+    account = call.room.account
+    return {
+        "sid": call.sid,
+        "account_sid": account.sid,
+        "api_version": API_VERSION,
+        "to": call.to,
+        "to_formatted": call.to,
+        "from": call.from_,
+        "from_formatted": call.from_,
+        "parent_call_sid": None,
+        "direction": "outbound-api",
+        "status": logged_status(call),
+        "answered_by": call.answered_by,
+        "queue_time": str(call.queue_time),
+        "date_created": format_datetime(call.created),
+        "date_updated": format_datetime(call.updated),
+        "start_time": _date(call.started),
+        "end_time": _date(call.ended),
+        "duration": None if call.duration is None else str(call.duration),
+        "uri": f"/{API_VERSION}/Accounts/{account.sid}/Calls/{call.sid}.json",
+    }
+
+
+def logged_status(call: Call) -> str:
+    """Return a call's status in the words of the call log, which has no ``initiated``."""
+    return _LISTED.get(call.call_status, call.call_status)
+
+
+def _date(moment: datetime | None) -> str | None:
+    return None if moment is None else format_datetime(moment)
+
+
+def _path(room: Room) -> str:
+    return f"/{API_VERSION}/Accounts/{room.account.sid}/Conferences/{room.sid}"
