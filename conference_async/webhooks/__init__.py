@@ -1,0 +1,1 @@
+"""What happens on the phone: signed callbacks in, typed events and live rooms out."""

@@ -1,0 +1,156 @@
+"""Rooms and who is in them, as values of one instant."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+import attrs
+
+from conference_async.webhooks.vocabulary import CallStatus, EndReason, LeaveReason
+
+
+@attrs.frozen(kw_only=True)
+class Attendee:
+    """Somebody who is or was in a room."""
+
+    call_sid: str
+    """The call, ``CA…``."""
+
+    label: str | None = None
+    """The participant's label."""
+
+    present: bool = True
+    """Whether the participant is in the room now."""
+
+    muted: bool | None = None
+    """Whether nobody hears the participant."""
+
+    hold: bool | None = None
+    """Whether the participant is on hold."""
+
+    coaching: bool | None = None
+    """Whether the participant is heard by one other participant only."""
+
+    speaking: bool | None = None
+    """Whether the participant speaks; None where no speech event said so."""
+
+    end_conference_on_exit: bool | None = None
+    """Whether the conference ends when the participant leaves."""
+
+    start_conference_on_enter: bool | None = None
+    """Whether the participant's joining starts the conference."""
+
+    joined_at: datetime | None = None
+    """When the participant came in, in UTC; None where that was not told, or never happened."""
+
+    left_at: datetime | None = None
+    """When the participant left, in UTC; None while present, or where that was not told."""
+
+    reason: LeaveReason | str | None = None
+    """Why the participant left; ``participant_add_failed`` for one who never came in."""
+
+    call_status: CallStatus | str | None = None
+    """How the call stood when the participant left."""
+
+
+@attrs.frozen(kw_only=True)
+class RoomView:
+    """A room at one instant."""
+
+    conference_sid: str
+    """The conference, ``CF…``."""
+
+    friendly_name: str | None
+    """The conference's name."""
+
+    started_at: datetime | None
+    """When it started, in UTC; None where that was not told."""
+
+    ended: bool
+    """Whether it is over."""
+
+    ended_at: datetime | None
+    """When it ended, in UTC."""
+
+    end_reason: EndReason | str | None
+    """Why it ended."""
+
+    history: tuple[Attendee, ...]
+    """Everybody who is or was in, in the order of the first sign of them."""
+
+    @property
+    def participants(self) -> tuple[Attendee, ...]:
+        """Who is in now."""
+        return tuple(attendee for attendee in self.history if attendee.present)
+
+
+class ChangeKind(StrEnum):
+    """What changed."""
+
+    JOINED = "joined"
+    """Somebody came in."""
+
+    LEFT = "left"
+    """Somebody is out, or was added and never came in."""
+
+    UPDATED = "updated"
+    """Something else about somebody is different."""
+
+    STARTED = "started"
+    """The conference started."""
+
+    ENDED = "ended"
+    """The conference is over; a change per participant comes before this one."""
+
+    MISSED = "missed"
+    """The reader was too slow and changes were dropped: look at the rooms anew."""
+
+
+@attrs.frozen(kw_only=True)
+class Change:
+    """One difference to a room."""
+
+    kind: ChangeKind
+    """What changed."""
+
+    conference_sid: str | None = None
+    """The room, ``CF…``; None for missed changes."""
+
+    attendee: Attendee | None = None
+    """The participant after the change; None for changes of the room itself."""
+
+
+class ListedParticipant(Protocol):
+    """What a list tells of a participant; the client's participants are of this shape."""
+
+    @property
+    def call_sid(self) -> str | None:
+        """The call, ``CA…``."""
+
+    @property
+    def status(self) -> str | None:
+        """Where the participant stands: in the room unless queued, connecting, ringing or over."""
+
+    @property
+    def label(self) -> str | None:
+        """The participant's label."""
+
+    @property
+    def muted(self) -> bool | None:
+        """Whether nobody hears the participant."""
+
+    @property
+    def hold(self) -> bool | None:
+        """Whether the participant is on hold."""
+
+    @property
+    def coaching(self) -> bool | None:
+        """Whether the participant is heard by one other participant only."""
+
+    @property
+    def end_conference_on_exit(self) -> bool | None:
+        """Whether the conference ends when the participant leaves."""
+
+    @property
+    def start_conference_on_enter(self) -> bool | None:
+        """Whether the participant's joining starts the conference."""
