@@ -1,1 +1,170 @@
-"""Bring phones into a Twilio conference from asyncio."""
+"""Bring phones into a Twilio conference from asyncio.
+
+Names are loaded when they are first used, so that ``conference_async.webhooks`` can be imported
+without an HTTP client.
+"""
+
+import logging
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from conference_async.client import ConferenceClient
+    from conference_async.conferences import ConferenceHandle, Conferences
+    from conference_async.credentials import Credentials
+    from conference_async.errors import (
+        CallQueueFull,
+        ConferenceError,
+        ConferenceFull,
+        ConferenceNotActive,
+        ConferenceNotFound,
+        ConfigurationError,
+        ConnectionFailed,
+        DeadlineExceeded,
+        InvalidParameter,
+        LabelInUse,
+        LedgerError,
+        NotAuthorized,
+        NotFound,
+        NotSent,
+        OutcomeUnknown,
+        ParticipantNotFound,
+        RequestRefused,
+        RequestTimeout,
+        ServiceFailed,
+        SignatureMismatch,
+        TooManyRequests,
+        UnexpectedReply,
+    )
+    from conference_async.limits import CreateLimit, Limit, LimitSnapshot, Unpaced
+    from conference_async.line import Priority
+    from conference_async.models import (
+        Conference,
+        ConferenceChange,
+        ConferenceStatus,
+        NewParticipant,
+        Participant,
+        ParticipantChange,
+        ParticipantStatus,
+    )
+    from conference_async.notices import ConferenceWarning, IgnoredParameter, PersonalData
+    from conference_async.options import AttemptEvent
+    from conference_async.participants import ParticipantHandle, Participants
+    from conference_async.retry import Outcome, RetryPolicy
+
+    __version__: str
+
+_HOMES = {
+    "client": ["ConferenceClient"],
+    "conferences": ["ConferenceHandle", "Conferences"],
+    "credentials": ["Credentials"],
+    "errors": [
+        "CallQueueFull",
+        "ConferenceError",
+        "ConferenceFull",
+        "ConferenceNotActive",
+        "ConferenceNotFound",
+        "ConfigurationError",
+        "ConnectionFailed",
+        "DeadlineExceeded",
+        "InvalidParameter",
+        "LabelInUse",
+        "LedgerError",
+        "NotAuthorized",
+        "NotFound",
+        "NotSent",
+        "OutcomeUnknown",
+        "ParticipantNotFound",
+        "RequestRefused",
+        "RequestTimeout",
+        "ServiceFailed",
+        "SignatureMismatch",
+        "TooManyRequests",
+        "UnexpectedReply",
+    ],
+    "limits": ["CreateLimit", "Limit", "LimitSnapshot", "Unpaced"],
+    "line": ["Priority"],
+    "models": [
+        "Conference",
+        "ConferenceChange",
+        "ConferenceStatus",
+        "NewParticipant",
+        "Participant",
+        "ParticipantChange",
+        "ParticipantStatus",
+    ],
+    "notices": ["ConferenceWarning", "IgnoredParameter", "PersonalData"],
+    "options": ["AttemptEvent"],
+    "participants": ["ParticipantHandle", "Participants"],
+    "retry": ["Outcome", "RetryPolicy"],
+}
+_HOME = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "AttemptEvent",
+    "CallQueueFull",
+    "Conference",
+    "ConferenceChange",
+    "ConferenceClient",
+    "ConferenceError",
+    "ConferenceFull",
+    "ConferenceHandle",
+    "ConferenceNotActive",
+    "ConferenceNotFound",
+    "ConferenceStatus",
+    "ConferenceWarning",
+    "Conferences",
+    "ConfigurationError",
+    "ConnectionFailed",
+    "CreateLimit",
+    "Credentials",
+    "DeadlineExceeded",
+    "IgnoredParameter",
+    "InvalidParameter",
+    "LabelInUse",
+    "LedgerError",
+    "Limit",
+    "LimitSnapshot",
+    "NewParticipant",
+    "NotAuthorized",
+    "NotFound",
+    "NotSent",
+    "Outcome",
+    "OutcomeUnknown",
+    "Participant",
+    "ParticipantChange",
+    "ParticipantHandle",
+    "ParticipantNotFound",
+    "ParticipantStatus",
+    "Participants",
+    "PersonalData",
+    "Priority",
+    "RequestRefused",
+    "RequestTimeout",
+    "RetryPolicy",
+    "ServiceFailed",
+    "SignatureMismatch",
+    "TooManyRequests",
+    "UnexpectedReply",
+    "Unpaced",
+]
+
+
+# A library writes nothing to a terminal that did not ask for it.
+logging.getLogger(__name__).addHandler(logging.NullHandler())
+
+
+def __getattr__(name: str) -> object:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("conference-async")
+    if name not in _HOME:
+        raise AttributeError(f"module 'conference_async' has no attribute {name!r}")
+    value: object = getattr(import_module(f"conference_async.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

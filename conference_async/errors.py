@@ -286,4 +286,4 @@ class SignatureMismatch(ConferenceError):
 
 
 class LedgerError(ConferenceError):
-    """The campaign's ledger cannot be opened, read or written; nothing was dialled because of it."""
+    """The campaign's ledger cannot be opened, read or written; nothing was dialled for it."""

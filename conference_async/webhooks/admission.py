@@ -14,7 +14,7 @@ from conference_async.webhooks.parsing import parse_event
 from conference_async.webhooks.signature import Keys
 
 
-class Refused(Exception):  # noqa: N818 - an answer, which never leaves the receiver
+class Refused(Exception):
     """The request is answered with `status`, and the application does not see it."""
 
     def __init__(self, status: HTTPStatus) -> None:

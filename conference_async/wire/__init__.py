@@ -22,7 +22,7 @@ from conference_async.wire.paths import (
     participant_path,
     participants_path,
 )
-from conference_async.wire.refusals import refusal
+from conference_async.wire.refusals import error_code, refusal
 
 __all__ = [
     "Page",
@@ -34,6 +34,7 @@ __all__ = [
     "decode_participant",
     "decode_participant_page",
     "encode_form",
+    "error_code",
     "form_pairs",
     "make_converter",
     "next_page_path",

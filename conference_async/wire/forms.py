@@ -55,9 +55,17 @@ def form_pairs(request: Request) -> Pairs:
     return pairs
 
 
-def encode_form(request: Request) -> bytes:
-    """Return a request as an ``application/x-www-form-urlencoded`` body, in UTF-8."""
-    return urlencode(form_pairs(request)).encode("ascii")
+def encode_form(request: Request, *, label: str | None = None) -> bytes:
+    """Return a request as an ``application/x-www-form-urlencoded`` body, in UTF-8.
+
+    Args:
+        request: What is sent.
+        label: The label to give a participant that has none of its own.
+    """
+    pairs = form_pairs(request)
+    if label is not None:
+        pairs.append(("Label", label))
+    return urlencode(pairs).encode("ascii")
 
 
 def participants_query(
@@ -90,7 +98,7 @@ def participants_query(
 
 def conferences_query(  # noqa: PLR0913 - one argument for each filter of the service
     *,
-    status: ConferenceStatus | str,
+    status: ConferenceStatus | str = ConferenceStatus.IN_PROGRESS,
     friendly_name: str | None = None,
     date_created: date | None = None,
     date_created_before: date | None = None,

@@ -119,6 +119,11 @@ def refusal(
     )
 
 
+def error_code(body: bytes) -> int | None:
+    """Return the service's error code that a reply carries, or None."""
+    return _number(_parsed(body).get("code"))
+
+
 def _parsed(body: bytes) -> dict[str, object]:
     try:
         return _object(json.loads(body))

@@ -1,0 +1,279 @@
+"""Creating a participant: the state machine that never dials twice and never loses a target."""
+
+import asyncio
+import logging
+from contextlib import AsyncExitStack
+from datetime import timedelta
+
+import attrs
+
+from conference_async.errors import (
+    ConferenceError,
+    DeadlineExceeded,
+    LabelInUse,
+    OutcomeUnknown,
+    UnexpectedReply,
+)
+from conference_async.limits import Turn
+from conference_async.line import next_ticket
+from conference_async.lookup import Found, live_participant
+from conference_async.models import NewParticipant, Participant, mint_label
+from conference_async.retry import Attempted, Outcome, Verdict, judge_create
+from conference_async.sender import Exchange, Sender, describe
+from conference_async.transport import Failure, Reply, Request
+from conference_async.wire import decode_participant, encode_form, participants_path
+
+FRESH = 0.25
+"""A slot must be used within so many seconds, or another is taken: used late, it would add to
+the starts of a second that has its own."""
+
+_DATE_ROUNDING = 2.0
+_log = logging.getLogger("conference_async.creation")
+
+
+class Creation:
+    """One create, from its place in line to a known, or known to be unknown, outcome.
+
+    Args:
+        sender: What to send through.
+        conference: A conference SID or a friendly name.
+        new: Whom to dial.
+    """
+
+    def __init__(self, sender: Sender, conference: str, new: NewParticipant) -> None:
+        minted = mint_label() if new.label is None and sender.options.mint_labels else None
+        self._sender = sender
+        self._conference = conference
+        self._label = new.label or minted
+        self._own_label = minted is not None
+        self._request = Request(
+            kind="create",
+            method="POST",
+            path=participants_path(sender.account_sid, conference),
+            form=encode_form(new, label=minted),
+        )
+        self._ticket = next_ticket()
+        self._history: list[Attempted] = []
+        self._began = asyncio.get_running_loop().time()
+        self._deadline_at = sender.deadline_at()
+
+    async def run(self) -> Participant:
+        """Return the participant that was placed.
+
+        Raises:
+            NotSent: Nothing was sent.
+            RequestRefused: The service said no, and nothing was placed.
+            OutcomeUnknown: It may have been placed.
+            asyncio.CancelledError: With an `OutcomeUnknown` as its cause if it was in flight.
+        """
+        try:
+            return await self._run()
+        except asyncio.CancelledError as cancelled:
+            if self._in_doubt:
+                raise cancelled from self._unknown("it was cancelled in flight")
+            raise
+        except (OutcomeUnknown, LabelInUse):
+            raise
+        except Exception as error:
+            if self._in_doubt:
+                raise self._unknown(describe(error)) from error
+            raise
+
+    async def _run(self) -> Participant:
+        sender = self._sender
+        while True:
+            exchange = await self._attempt()
+            read = self._read(exchange)
+            if isinstance(read, Participant):
+                self._note(exchange, Outcome.DONE, Verdict.RETURN)
+                sender.limit.observe(read.queue_time or 0)
+                return read
+            outcome = Outcome.UNREADABLE if isinstance(read, UnexpectedReply) else None
+            verdict, looked = self._note(exchange, outcome), False
+            if verdict is Verdict.RECONCILE:
+                found = await self._reconcile()
+                if found is not None:
+                    return found
+                verdict, looked = self._judge(looked=True), True
+            if verdict is Verdict.RAISE:
+                if looked or self._in_doubt:
+                    raise self._unknown(_what(exchange, read)) from read
+                raise sender.error(exchange, "conference") from read
+            sender.congestion.budget.spend()
+            if self._history[-1].outcome.in_doubt:
+                await asyncio.sleep(sender.options.retry.delay(len(self._history)))
+
+    @staticmethod
+    def _read(exchange: Exchange) -> Participant | BaseException | None:
+        """Return the participant that a reply holds, or what stands in the way of one."""
+        if isinstance(exchange.result, Failure):
+            return exchange.result.error
+        if exchange.attempted.outcome is not Outcome.DONE:
+            return None
+        try:
+            return decode_participant(exchange.result.body)
+        except UnexpectedReply as error:
+            return error
+
+    def _note(
+        self, exchange: Exchange, outcome: Outcome | None, verdict: Verdict | None = None
+    ) -> Verdict:
+        attempted = exchange.attempted
+        if outcome is not None:
+            attempted = attrs.evolve(attempted, outcome=outcome)
+            exchange = attrs.evolve(exchange, attempted=attempted)
+        self._history.append(attempted)
+        verdict = verdict or self._judge(looked=False)
+        self._sender.report(exchange, len(self._history), verdict.name.lower(), self._label)
+        return verdict
+
+    def _judge(self, *, looked: bool) -> Verdict:
+        return judge_create(
+            self._history,
+            more=self._sender.more(self._history, self._deadline_at),
+            own_label=self._own_label,
+            looked=looked or self._label is None,
+            repeat_unknown=self._sender.options.retry_unknown,
+        )
+
+    @property
+    def _in_doubt(self) -> bool:
+        return any(attempted.outcome.in_doubt for attempted in self._history)
+
+    async def _attempt(self) -> Exchange:
+        sender, loop = self._sender, asyncio.get_running_loop()
+        entered = loop.time()
+        async with AsyncExitStack() as stack:
+            turn, in_front = await self._wait(stack)
+            sent = loop.time()
+            attempt = sender.transport.attempt(self._request)
+            left = sender.options.timeout
+            if self._deadline_at is not None:
+                left = min(left, self._deadline_at - sent)
+            times = {"entered": entered, "in_front": in_front, "sent": sent}
+            try:
+                result = await attempt.run(left)
+            except asyncio.CancelledError as cancelled:
+                if attempt.left:
+                    failure = Failure(left=True, error=cancelled)
+                    exchange = sender.settle(self._request, failure, **times)
+                    self._history.append(exchange.attempted)
+                    sender.report(exchange, len(self._history), "cancelled", self._label)
+                raise
+            finally:
+                if not attempt.left:
+                    turn.give_back()
+        return sender.settle(self._request, result, **times)
+
+    async def _wait(self, stack: AsyncExitStack) -> tuple[Turn, float]:
+        """Take a slot and a place; return the turn, to give the slot back if it is not used.
+
+        The place is taken at the front of the line, so that only one create at a time holds one
+        of those that other requests need while it waits for its slot, and so that nothing but
+        the slot stands between a create and its start.
+        """
+        sender, loop = self._sender, asyncio.get_running_loop()
+        options, limit = sender.options, sender.limit
+        self._refuse_if_late(limit.estimate(options.priority))
+        scope = asyncio.timeout_at(self._deadline_at)
+        try:
+            async with scope, AsyncExitStack() as held:
+                while True:
+                    async with limit.turn(options.priority, self._ticket) as turn:
+                        await held.enter_async_context(sender.place())
+                        in_front = loop.time()
+                        slot = await turn.slot()
+                    try:
+                        if options.before_send is not None:
+                            await options.before_send(self._label, len(self._history) + 1)
+                    except BaseException:
+                        turn.give_back()
+                        raise
+                    if loop.time() - slot <= FRESH:
+                        stack.push_async_exit(held.pop_all())
+                        return turn, in_front
+                    await held.aclose()
+        except TimeoutError as error:
+            if not scope.expired():
+                raise
+            raise DeadlineExceeded(
+                f"create: its slot did not come within the deadline of {options.deadline:g} s, so "
+                "nothing was sent; raise deadline=, or send fewer creates at this CPS",
+                estimate=limit.estimate(options.priority),
+            ) from error
+
+    def _refuse_if_late(self, estimate: float) -> None:
+        if self._deadline_at is None or self._history:
+            return
+        left = self._deadline_at - asyncio.get_running_loop().time()
+        if estimate > left:
+            raise DeadlineExceeded(
+                f"create: the earliest free slot is {estimate:.3g} s away and the deadline "
+                f"{left:.3g} s, so nothing was sent; raise deadline=, or dial fewer at this CPS",
+                estimate=estimate,
+            )
+
+    async def _reconcile(self) -> Participant | None:
+        """Return what the label finds, looking again with growing pauses; None if nothing."""
+        sender, label = self._sender, self._label
+        policy = sender.options.retry
+        ask = attrs.evolve(
+            sender,
+            options=attrs.evolve(
+                sender.options, deadline=None, retry=attrs.evolve(policy, attempts=1)
+            ),
+        ).request
+        scope = asyncio.timeout_at(self._deadline_at)
+        try:
+            async with scope:
+                for number in range(policy.lookups):
+                    await asyncio.sleep(policy.bound(number) if number else 0)
+                    try:
+                        found = await live_participant(
+                            ask, sender.account_sid, self._conference, label or ""
+                        )
+                    except ConferenceError as error:
+                        _log.debug("looking for label %s failed: %s", label, error)
+                        continue
+                    if found is not None:
+                        return self._ours(found)
+        except TimeoutError:
+            if not scope.expired():
+                raise
+        return None
+
+    def _ours(self, found: Found) -> Participant:
+        """Return what the label found, unless it was there before this create began.
+
+        Both instants are the service's own, so that no clock of ours can be wrong.
+        """
+        created, seen = found.participant.date_created, found.seen_at
+        if not self._own_label and created is not None and seen is not None:
+            age = asyncio.get_running_loop().time() - self._began + _DATE_ROUNDING
+            if created < seen - timedelta(seconds=age):
+                raise LabelInUse(
+                    f"create: label {self._label!r} belongs to a participant who was in the "
+                    "conference before, so nothing was placed; give each participant its own label",
+                    status=400,
+                    code=16026,
+                )
+        return attrs.evolve(found.participant, reconciled=True)
+
+    def _unknown(self, what: str) -> OutcomeUnknown:
+        error = OutcomeUnknown(
+            f"create in {self._conference!r} with label {self._label!r}: {what}. It may have been "
+            "placed. Before dialling again ask `await error.reconcile(client)`, look at the "
+            "account's call log, or let a person decide",
+            conference=self._conference,
+            label=self._label,
+            attempts=len(self._history),
+        )
+        _log.warning("%s", error)
+        return error
+
+
+def _what(exchange: Exchange, read: BaseException | None) -> str:
+    if isinstance(exchange.result, Reply):
+        why = exchange.attempted.outcome.value if read is None else str(read)
+        return f"the service answered {exchange.result.status} ({why})"
+    return f"no whole answer came ({describe(exchange.result.error)})"

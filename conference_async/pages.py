@@ -1,0 +1,106 @@
+"""Lists that come in pages, streamed: the next page is fetched while this one is used."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from typing import Generic, TypeVar
+
+import attrs
+
+from conference_async.errors import InvalidParameter, UnexpectedReply
+from conference_async.sender import Sender
+from conference_async.transport import Request
+from conference_async.wire import Page, next_page_path
+
+T = TypeVar("T")
+
+MAX_PAGE_SIZE = 1000
+
+REMEMBERED = 10_000
+"""How many of the last items are known again: arrivals shift people by a few places, not by ten
+of the largest pages, and memory must not grow with the list."""
+
+
+@attrs.frozen(kw_only=True)
+class Listing(Generic[T]):
+    """How to walk one list.
+
+    Attributes:
+        sender: What to send through.
+        kind: The operation's name for events.
+        path: Path and query of the first page.
+        decode: Reads a page.
+        key: What tells an item from another: a person who joins or leaves meanwhile shifts the
+            others, and nobody may come twice.
+        resource: What a 404 says is missing.
+    """
+
+    sender: Sender
+    kind: str
+    path: str
+    decode: Callable[[bytes], Page[T]]
+    key: Callable[[T], object]
+    resource: str
+
+    async def pages(self) -> AsyncGenerator[list[T], None]:
+        """Yield the items of each page; at most one page is fetched ahead."""
+        path: str | None = self.path
+        visited: set[str] = set()
+        seen: dict[object, None] = {}
+        ahead = self._fetch(self.path)
+        try:
+            while path is not None:
+                visited.add(path)
+                page = await ahead
+                path = None if page.next_page_uri is None else next_page_path(page.next_page_uri)
+                if path in visited:
+                    raise UnexpectedReply(
+                        f"{self.kind}: a page links to one that was read already, so the list "
+                        "would never end; repeat it from the start"
+                    )
+                if path is not None:
+                    ahead = self._fetch(path)
+                fresh = [item for item in page.items if self.key(item) not in seen]
+                seen.update(dict.fromkeys(map(self.key, fresh)))
+                for _ in range(len(seen) - REMEMBERED):
+                    del seen[next(iter(seen))]
+                yield fresh
+        finally:
+            ahead.cancel()
+            await asyncio.gather(ahead, return_exceptions=True)
+
+    def _fetch(self, path: str) -> "asyncio.Task[Page[T]]":
+        return asyncio.create_task(self._page(path))
+
+    async def _page(self, path: str) -> Page[T]:
+        request = Request(kind=self.kind, method="GET", path=path)
+        return self.decode((await self.sender.request(request, resource=self.resource)).body)
+
+    async def stream(self, limit: int | None) -> AsyncGenerator[T, None]:
+        """Yield the items one by one, at most `limit` of them."""
+        left = limit
+        async with aclosing(self.pages()) as pages:
+            async for page in pages:
+                for item in page if left is None else page[:left]:
+                    yield item
+                if left is not None:
+                    left -= len(page)
+                    if left <= 0:
+                        return
+
+
+def page_size_for(limit: int | None, page_size: int | None) -> int | None:
+    """Return the page size to ask for, or None for the service's own (50).
+
+    Raises:
+        InvalidParameter: `limit` is negative, or `page_size` not from 1 to 1000 (20007).
+    """
+    if limit is not None and (isinstance(limit, bool) or limit < 0):
+        raise InvalidParameter("limit", f"must be 0 or more, not {limit!r}")
+    if page_size is None:
+        return None if limit is None else max(1, min(limit, MAX_PAGE_SIZE))
+    if isinstance(page_size, bool) or not 1 <= page_size <= MAX_PAGE_SIZE:
+        raise InvalidParameter(
+            "page_size", f"must be from 1 to {MAX_PAGE_SIZE}, not {page_size!r}", code=20007
+        )
+    return page_size

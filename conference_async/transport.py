@@ -1,0 +1,261 @@
+"""One HTTP attempt on aiohttp, and whether the request had left when it failed."""
+
+import asyncio
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+
+import aiohttp
+import attrs
+from aiohttp.abc import AbstractStreamWriter
+from yarl import URL
+
+from conference_async.credentials import Credentials
+from conference_async.errors import ConfigurationError
+
+FORM = "application/x-www-form-urlencoded"
+MAX_REPLY_BYTES = 32 * 1024 * 1024
+"""The longest reply that is read; a page of 1,000 participants has less than one MiB."""
+
+# Attempts are timed as a whole, by a clock that does not round: aiohttp rounds up its own.
+_NO_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=None)
+
+
+@attrs.frozen(kw_only=True)
+class Request:
+    """What to send."""
+
+    kind: str
+    """The operation, for events and logs: ``create``, ``fetch``, …"""
+
+    method: str
+    path: str
+    """Path and query, percent-encoded, beginning with a slash."""
+
+    form: bytes | None = None
+    """The encoded form, or None for a request without a body."""
+
+
+@attrs.frozen(kw_only=True)
+class Reply:
+    """What came back."""
+
+    status: int
+    body: bytes = attrs.field(repr=False)
+    request_id: str | None
+    concurrent_requests: int | None
+    retry_after: float | None
+    date: datetime | None
+    """The service's clock, to the second."""
+
+
+@attrs.frozen(kw_only=True)
+class Failure:
+    """An attempt without a whole answer."""
+
+    left: bool
+    """Whether any byte of the request's body may have reached the network."""
+
+    error: BaseException
+
+
+class OneShotForm(aiohttp.Payload):
+    """A form that is written to the network at most once.
+
+    aiohttp asks a payload to write itself at the one moment when a connection stands and the
+    bytes are handed to it, so what this object saw is what really happened. The service cannot
+    act on a create whose body it never got. A second write, whoever asks for it (a redirect, a
+    middleware, a retry below us), is refused.
+    """
+
+    def __init__(self, form: bytes) -> None:
+        super().__init__(form, content_type=FORM)
+        self._size = len(form)
+        self._form = form
+        self._sealed = False
+        self.left = False
+
+    def seal(self) -> None:
+        """Refuse to be written from now on."""
+        self._sealed = True
+
+    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
+        """Return the form as text."""
+        return self._form.decode(encoding, errors)
+
+    async def write(self, writer: AbstractStreamWriter) -> None:
+        """Hand the form to the connection, once."""
+        transport: asyncio.Transport | None = getattr(writer, "transport", None)
+        if self._sealed or transport is None or transport.is_closing():
+            raise aiohttp.ClientConnectionResetError(
+                "the connection closed before the form was sent"
+            )
+        self._sealed = self.left = True
+        await writer.write(self._form)
+
+
+class Attempt:
+    """One exchange with the service, run at most once."""
+
+    def __init__(
+        self,
+        form: OneShotForm | None,
+        exchange: AbstractAsyncContextManager[aiohttp.ClientResponse],
+    ) -> None:
+        self._form = form
+        self._exchange = exchange
+
+    @property
+    def left(self) -> bool:
+        """Whether the form may have reached the network; of no use without a form."""
+        return self._form is not None and self._form.left
+
+    async def run(self, timeout: float | None) -> Reply | Failure:  # noqa: ASYNC109 -- the bound is part of what is asked
+        """Send, and read the whole reply within `timeout` seconds.
+
+        Returns:
+            The reply whatever its status, or the failure and whether the request had left.
+        """
+        try:
+            async with asyncio.timeout(timeout), self._exchange as response:
+                return _reply(response.status, await _read(response), response.headers)
+        except Exception as error:  # noqa: BLE001 -- whatever a connector, proxy or codec raises is sorted by `left`
+            return Failure(left=self.left, error=error)
+        finally:
+            if self._form is not None:
+                self._form.seal()
+
+
+async def _read(response: aiohttp.ClientResponse) -> bytes:
+    if response.content_length is not None and response.content_length <= MAX_REPLY_BYTES:
+        return await response.read()
+    body = bytearray()
+    async for chunk in response.content.iter_any():
+        body += chunk
+        if len(body) > MAX_REPLY_BYTES:
+            raise aiohttp.ClientPayloadError(f"the reply is longer than {MAX_REPLY_BYTES} bytes")
+    return bytes(body)
+
+
+def _reply(status: int, body: bytes, headers: Mapping[str, str]) -> Reply:
+    concurrent = headers.get("Twilio-Concurrent-Requests", "")
+    date = _date(headers.get("Date"))
+    return Reply(
+        status=status,
+        body=body,
+        request_id=headers.get("Twilio-Request-Id"),
+        concurrent_requests=int(concurrent) if concurrent.isdecimal() else None,
+        retry_after=_seconds(headers.get("Retry-After"), date),
+        date=date,
+    )
+
+
+def _date(text: str | None) -> datetime | None:
+    try:
+        return parsedate_to_datetime(text) if text else None
+    except ValueError:
+        return None
+
+
+def _seconds(retry_after: str | None, now: datetime | None) -> float | None:
+    if retry_after is None:
+        return None
+    if retry_after.isdecimal():
+        return float(retry_after)
+    until = _date(retry_after)
+    return None if until is None or now is None else max(0.0, (until - now).total_seconds())
+
+
+@cache
+def _user_agent() -> str:
+    try:
+        ours = version("conference-async")
+    except PackageNotFoundError:  # run from a source tree that was not installed
+        ours = "0"
+    return f"conference-async/{ours} aiohttp/{aiohttp.__version__}"
+
+
+class Transport:
+    """Makes attempts on an aiohttp session, its own or a borrowed one.
+
+    Args:
+        base_url: Scheme and host, without a trailing slash.
+        credentials: Who calls.
+        session: A session to borrow; it is never closed here.
+        proxy: An HTTP proxy's URL, or None.
+        trust_env: Whether an own session takes proxies from the environment.
+        connections: How many connections an own session may open at once.
+    """
+
+    def __init__(
+        self,
+        *,
+        base_url: str,
+        credentials: Credentials,
+        session: aiohttp.ClientSession | None,
+        proxy: str | None,
+        trust_env: bool,
+        connections: int,
+    ) -> None:
+        self._base_url = base_url
+        self._headers = {
+            "Authorization": credentials.authorization,
+            "Accept": "application/json",
+            "Accept-Charset": "utf-8",
+            "User-Agent": _user_agent(),
+        }
+        self._borrowed = session
+        self._proxy = proxy
+        self._trust_env = trust_env
+        self._connections = connections
+        self._own: tuple[asyncio.AbstractEventLoop, aiohttp.ClientSession] | None = None
+        self.closed = False
+
+    def _session(self) -> aiohttp.ClientSession:
+        if self.closed:
+            raise ConfigurationError("the client is closed; enter it with `async with` again")
+        if self._borrowed is not None:
+            if self._borrowed.closed:
+                raise ConfigurationError("the session that this client borrows is closed")
+            return self._borrowed
+        loop = asyncio.get_running_loop()
+        if self._own is None or self._own[0] is not loop:
+            session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=self._connections),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                trust_env=self._trust_env,
+            )
+            self._own = loop, session
+        return self._own[1]
+
+    def attempt(self, request: Request) -> "Attempt":
+        """Return one attempt at `request`, ready to run.
+
+        Raises:
+            ConfigurationError: The client or the borrowed session is closed.
+        """
+        send = self._session().request
+        form = None if request.form is None else OneShotForm(request.form)
+        return Attempt(
+            form,
+            send(
+                request.method,
+                URL(self._base_url + request.path, encoded=True),
+                data=form,
+                headers=self._headers,
+                allow_redirects=False,
+                raise_for_status=False,
+                proxy=self._proxy,
+                timeout=_NO_TIMEOUT,
+            ),
+        )
+
+    async def aclose(self) -> None:
+        """Close the own session; a borrowed one stays open."""
+        self.closed = True
+        own, self._own = self._own, None
+        if own is not None and own[0] is asyncio.get_running_loop():
+            await own[1].close()
