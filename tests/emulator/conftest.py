@@ -51,12 +51,16 @@ class Api:
         """The path of the account."""
         return f"/2010-04-01/Accounts/{self.account_sid}"
 
+    @property
+    def authorization(self) -> str:
+        """The header that signs in."""
+        return f"Basic {base64.b64encode(':'.join(self.user).encode()).decode()}"
+
     async def ask(self, method: str, path: str, **options: Any) -> Answer:
         """Send one request; `path` is below the account, or whole with the API's version."""
         whole = path if path.startswith("/2010-04-01") else self.root + path
         url = URL(self.emulator.base_url + whole, encoded=True)
-        encoded = base64.b64encode(":".join(self.user).encode()).decode()
-        headers = {"Authorization": f"Basic {encoded}", **options.pop("headers", {})}
+        headers = {"Authorization": self.authorization, **options.pop("headers", {})}
         async with self.session.request(
             method, url, headers=headers, allow_redirects=False, **options
         ) as response:

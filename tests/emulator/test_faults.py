@@ -83,6 +83,20 @@ async def test_a_stall_lasts_until_the_client_leaves(
     assert await placed(api) is rings
 
 
+@pytest.mark.parametrize("fault", [Fault.STALL, Fault.RESET_AFTER])
+async def test_a_client_may_leave_before_its_fault(api: Any, fault: Fault) -> None:
+    """Whoever leaves while the answer is on its way is not waited for."""
+    api.emulator.latency = 10.0
+    api.emulator.faults.add(fault)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(1):
+            await api.create()
+    await asyncio.sleep(1)
+
+    assert api.emulator.accounts[0].open_requests == 0
+    assert api.emulator.rings(THEIRS) == 1
+
+
 async def test_a_stall_does_not_keep_the_emulator_open(open_api: Any) -> None:
     """Closing the emulator ends stalled requests."""
     async with open_api() as api:
