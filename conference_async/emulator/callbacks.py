@@ -59,7 +59,7 @@ class Callbacks:
         """How many times each is delivered."""
         self.drop = 0.0
         """The share of callbacks that is never sent, 0 to 1."""
-        self.sent: deque[Callback] = deque(maxlen=100_000)
+        self.sent: deque[Callback] = deque(maxlen=20_000)
         """What was delivered, or tried; the newest is last."""
         self._randomness = randomness
         self._clock = clock

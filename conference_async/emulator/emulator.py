@@ -229,7 +229,7 @@ class Emulator(Settings):
 
     @property
     def requests(self) -> deque[Request]:
-        """The latest 100,000 requests; the newest is last."""
+        """The latest 20,000 requests; the newest is last."""
         return self._recorder.requests
 
     def count(self, kind: str | None = None) -> int:

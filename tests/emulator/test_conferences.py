@@ -186,3 +186,7 @@ async def test_only_the_latest_of_what_is_over_is_remembered(open_api: Any) -> N
 
         assert len(api.emulator.conferences) == 3
         assert len((await api.get("/Calls.json")).json["calls"]) == 3
+        await api.create("busy room")
+        for _ in range(9):
+            await api.delete(api.at(await api.create("busy room")))
+        assert len(api.emulator.conferences[-1].past) == 3

@@ -1,6 +1,7 @@
 """Requests that go wrong."""
 
 import asyncio
+import errno
 from typing import Any
 
 import aiohttp
@@ -61,9 +62,10 @@ async def test_a_fault_answers_in_place_of_the_api(
 async def test_a_reset_leaves_no_answer(api: Any, fault: Fault, *, rings: bool) -> None:
     """The connection is reset; before or after placing makes no difference to the caller."""
     api.emulator.faults.add(fault)
-    with pytest.raises(aiohttp.ClientConnectionError):
+    with pytest.raises(aiohttp.ClientOSError) as caught:
         await api.create(Label="alice")
 
+    assert caught.value.errno == errno.ECONNRESET
     assert api.emulator.requests[-1].status is None
     assert await placed(api) is rings
 
