@@ -214,6 +214,7 @@ async def test_raw_nonsense_is_answered_as_the_client_error_it_is(api: Any, line
     assert status.startswith(b"4")
 
 
+@pytest.mark.looptime
 async def test_a_client_that_leaves_in_the_middle_of_a_body_dials_nobody(api: Any) -> None:
     """Half a request is no request, and the emulator goes on."""
     _reader, writer = await asyncio.open_connection("127.0.0.1", api.emulator.port)
