@@ -13,7 +13,7 @@ import attrs
 from conference_async.emulator import posting
 from conference_async.emulator.clock import Clock
 from conference_async.emulator.forms import FORM_TYPE
-from conference_async.emulator.signing import sign
+from conference_async.webhooks.signature import sign
 
 _TOTAL_SECONDS = 15.0
 

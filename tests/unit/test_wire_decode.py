@@ -100,7 +100,7 @@ def test_conference_is_read() -> None:
 @given(st.sets(st.sampled_from(sorted(PARTICIPANT.keys() - {"status"}))), st.booleans())
 def test_any_property_but_the_status_may_be_null_or_missing(
     absent: set[str],
-    nulls: bool,  # noqa: FBT001 - hypothesis draws it
+    nulls: bool,
 ) -> None:
     """What is absent is None, and the rest is unharmed, however often that shape was seen."""
     payload = {name: value for name, value in PARTICIPANT.items() if name not in absent}
