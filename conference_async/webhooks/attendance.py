@@ -72,6 +72,7 @@ class AttendanceStore:
         self._waiting: dict[tuple[str, str], Attendee] = {}
         self._recorded = asyncio.Event()
         self._one_at_a_time = asyncio.Lock()
+        self._closing = False
         self._writer: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -84,6 +85,7 @@ class AttendanceStore:
             await self._in_thread(lambda database: database.execute(_SCHEMA))
         except sqlite3.Error as error:
             raise ConfigurationError(f"the attendance file cannot be used: {error}") from error
+        self._closing = False
         self._writer = asyncio.create_task(self._write_on())
         return self
 
@@ -93,9 +95,11 @@ class AttendanceStore:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        # Not cancelled: a write under way in its thread could land after the last one.
+        self._closing = True
+        self._recorded.set()
         if self._writer:
-            self._writer.cancel()
-            await asyncio.wait([self._writer])
+            await self._writer
         await self.flush()
 
     def record(self, conference_sid: str, attendee: Attendee) -> None:
@@ -138,7 +142,7 @@ class AttendanceStore:
             raise ConferenceError(f"the attendance file cannot be read: {error}") from error
 
     async def _write_on(self) -> None:
-        while True:
+        while not self._closing:
             await self._recorded.wait()
             self._recorded.clear()
             try:
