@@ -482,6 +482,7 @@ class TestCallbacks:
                 assert await post(hooks, joined(number)) == 204
 
         assert done == [(1, 1.0), (2, 2.0), (3, 3.0)]
+        assert asyncio.get_running_loop().time() == 3
 
     @pytest.mark.looptime
     async def test_not_for_ever(self) -> None:

@@ -372,6 +372,26 @@ class TestLists:
         roster.apply(told(6, who=4))
         assert here(roster) == ["CA2", "CA4"]
 
+    async def test_late_news_before(self) -> None:
+        """The list is newer than all that had come, also if the last to come was old news."""
+        roster = filled(told(5), told(1, who=2))
+        await roster.seed(SID, [])
+
+        assert here(roster) == []
+
+    async def test_late_news_under_way(self) -> None:
+        """One with new news stays in, also if old news of the same one comes after it."""
+        roster = filled(told(3, who=2))
+
+        async def listing() -> list[Person]:
+            roster.apply(told(5, events.ParticipantMuted))
+            roster.apply(told(1))
+            return []
+
+        await roster.seed(SID, listing())
+
+        assert here(roster) == ["CA1"]
+
     async def test_listed_is_in(self) -> None:
         """Who is in the list is in, as listed, until newer news comes."""
         roster = filled(told(5, events.ParticipantMuted, who=1, label="alice"))
@@ -554,11 +574,31 @@ class TestBounds:
         assert [one.call_sid for one in view(roster).history] == ["CA1", "CA7", "CA8"]
         assert here(roster) == ["CA1"]
 
+    def test_forgotten_in_any_order(self) -> None:
+        """The highest number that was forgotten counts, not the last one."""
+        roster = filled(
+            *[told(number, events.ParticipantLeft, who=number) for number in (9, 4, 10, 11)],
+            max_attendees=2,
+        )
+        roster.apply(told(8, who=9))
+
+        assert [one.call_sid for one in view(roster).history] == ["CA10", "CA11"]
+
     def test_all_present(self) -> None:
         """If everybody is still in, the first is forgotten all the same."""
         roster = filled(*[told(who, who=who) for who in range(1, 6)], max_attendees=3)
 
         assert here(roster) == ["CA3", "CA4", "CA5"]
+
+
+def test_masked() -> None:
+    """A label or a name that is a phone number, against all advice, is not shown."""
+    roster = filled(told(1, label="+15558675310", friendly_name="call +15017122661"))
+
+    assert "***5310" in repr(view(roster))
+    assert "***2661" in repr(view(roster))
+    assert "15558675310" not in repr(view(roster))
+    assert "15017122661" not in repr(view(roster))
 
 
 def test_record() -> None:
