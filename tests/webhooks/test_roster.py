@@ -171,7 +171,7 @@ async def test_ten_thousand_events(seed: int) -> None:
     steps=st.integers(1, 60),
     end=st.booleans(),
 )
-def test_any_order_is_the_same(chance: random.Random, steps: int, end: bool) -> None:  # noqa: FBT001 - drawn by hypothesis
+def test_any_order_is_the_same(chance: random.Random, steps: int, end: bool) -> None:
     """If nothing is lost, any order and any doubles give the truth, its history and its times."""
     (room,) = lived(chance, 1, steps)
     speaking = {sid: shape(one, with_speech=True) for sid, one in room.here.items()}
