@@ -35,7 +35,7 @@ Exchange: TypeAlias = Callable[[bytes], Awaitable[bytes]]
 
 def receiver() -> Receiver:
     """Return a receiver for the public URL."""
-    return Receiver(Keys(TOKEN), public_url=PUBLIC, max_body=1000, body_timeout=0.2)
+    return Receiver(Keys(TOKEN), public_url=PUBLIC, max_body=1000, body_timeout=0.5)
 
 
 def request(
