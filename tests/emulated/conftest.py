@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -35,15 +36,15 @@ def room(client: ConferenceClient) -> ConferenceHandle:
 
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.Response]]
-Serve = Callable[[Handler], Awaitable[ConferenceClient]]
+Serve = Callable[..., Awaitable[ConferenceClient]]
 
 
 @pytest.fixture
 async def serve() -> AsyncIterator[Serve]:
-    """Return what starts a server of any behaviour, and makes a client of it."""
+    """Return what starts a server of any behaviour, and makes a client of it with any options."""
     async with AsyncExitStack() as running:
 
-        async def start(handler: Handler) -> ConferenceClient:
+        async def start(handler: Handler, **options: Any) -> ConferenceClient:
             runner = web.ServerRunner(web.Server(handler, access_log=None))
             await runner.setup()
             running.push_async_callback(runner.cleanup)
@@ -51,7 +52,10 @@ async def serve() -> AsyncIterator[Serve]:
             await site.start()
             return await running.enter_async_context(
                 ConferenceClient(
-                    Credentials("AC" + "1" * 32, "token"), base_url=site.name, limit=Unpaced()
+                    Credentials("AC" + "1" * 32, "token"),
+                    base_url=site.name,
+                    limit=Unpaced(),
+                    **options,
                 )
             )
 
