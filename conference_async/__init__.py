@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from conference_async.participants import ParticipantHandle, Participants
     from conference_async.retry import Outcome, RetryPolicy
 
-    __version__: str
+__version__ = "0.1.0"
 
 _HOMES = {
     "client": ["ConferenceClient"],
@@ -155,10 +155,6 @@ logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 
 def __getattr__(name: str) -> object:
-    if name == "__version__":
-        from importlib.metadata import version
-
-        return version("conference-async")
     if name not in _HOME:
         raise AttributeError(f"module 'conference_async' has no attribute {name!r}")
     value: object = getattr(import_module(f"conference_async.{_HOME[name]}"), name)

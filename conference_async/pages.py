@@ -79,6 +79,8 @@ class Listing(Generic[T]):
     async def stream(self, limit: int | None) -> AsyncGenerator[T, None]:
         """Yield the items one by one, at most `limit` of them."""
         left = limit
+        if left == 0:
+            return
         async with aclosing(self.pages()) as pages:
             async for page in pages:
                 for item in page if left is None else page[:left]:

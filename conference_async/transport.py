@@ -5,20 +5,21 @@ from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from email.utils import parsedate_to_datetime
-from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 
 import aiohttp
 import attrs
 from aiohttp.abc import AbstractStreamWriter
 from yarl import URL
 
+from conference_async import __version__
 from conference_async.credentials import Credentials
 from conference_async.errors import ConfigurationError
 
 FORM = "application/x-www-form-urlencoded"
 MAX_REPLY_BYTES = 32 * 1024 * 1024
 """The longest reply that is read; a page of 1,000 participants has less than one MiB."""
+
+_USER_AGENT = f"conference-async/{__version__} aiohttp/{aiohttp.__version__}"
 
 # Attempts are timed as a whole, by a clock that does not round: aiohttp rounds up its own.
 _NO_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=None)
@@ -169,15 +170,6 @@ def _seconds(retry_after: str | None, now: datetime | None) -> float | None:
     return None if until is None or now is None else max(0.0, (until - now).total_seconds())
 
 
-@cache
-def _user_agent() -> str:
-    try:
-        ours = version("conference-async")
-    except PackageNotFoundError:  # run from a source tree that was not installed
-        ours = "0"
-    return f"conference-async/{ours} aiohttp/{aiohttp.__version__}"
-
-
 class Transport:
     """Makes attempts on an aiohttp session, its own or a borrowed one.
 
@@ -205,7 +197,7 @@ class Transport:
             "Authorization": credentials.authorization,
             "Accept": "application/json",
             "Accept-Charset": "utf-8",
-            "User-Agent": _user_agent(),
+            "User-Agent": _USER_AGENT,
         }
         self._borrowed = session
         self._proxy = proxy

@@ -120,8 +120,9 @@ class Emulator(Settings):
     async def start_listening(self) -> None:
         """Listen, on the same port as before; what it knows is kept."""
         if self._server is None:
-            self._server = Server(self._reception, lambda: self.latency)
-            self.port = await self._server.listen(self.host, self.port, self.ssl_context)
+            server = Server(self._reception, lambda: self.latency)
+            self.port = await server.listen(self.host, self.port, self.ssl_context)
+            self._server = server
 
     async def stop_listening(self) -> None:
         """Refuse connections and reset the open ones; calls go on."""
@@ -228,7 +229,7 @@ class Emulator(Settings):
 
     @property
     def requests(self) -> deque[Request]:
-        """The latest 100,000 requests; the newest is last."""
+        """The latest 20,000 requests; the newest is last."""
         return self._recorder.requests
 
     def count(self, kind: str | None = None) -> int:
