@@ -1,10 +1,14 @@
 """Fixtures that every test may use."""
 
+import asyncio
 from collections.abc import Iterator
 
 import pytest
 from blockbuster import BlockBuster, blockbuster_ctx
 from hypothesis import HealthCheck, settings
+
+# Otherwise the first async test after another one makes a loop to go back to, and leaves it open.
+asyncio.set_event_loop(None)
 
 settings.register_profile(
     "default", deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]

@@ -9,7 +9,7 @@ import pytest
 from conference_async.emulator import Emulator
 
 if TYPE_CHECKING:
-    from conftest import Shell
+    from tests.cli.conftest import Shell
 
 TOML = 'account_sid = "{sid}"\nauth_token = "{token}"\n'
 LINES = "# mine\nexport TWILIO_ACCOUNT_SID={sid}\n\nTWILIO_AUTH_TOKEN='{token}'\n"

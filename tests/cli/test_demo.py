@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from conference_async.cli.demo import standup
 
 if TYPE_CHECKING:
-    from conftest import Shell
+    from tests.cli.conftest import Shell
 
 
 async def test_demo_shows_a_dozen_people(bare_shell: "Shell") -> None:

@@ -13,7 +13,7 @@ from conference_async.cli.problems import LEGEND, guarded, report
 from conference_async.emulator import Emulator, Fault
 
 if TYPE_CHECKING:
-    from conftest import Ended, Shell
+    from tests.cli.conftest import Ended, Shell
 
 CREATE = ("create", "standup", "--from", "+15017122661", "--to", "+15558675310")
 

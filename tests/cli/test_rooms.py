@@ -8,7 +8,7 @@ import pytest
 from conference_async.emulator import Call, Emulator
 
 if TYPE_CHECKING:
-    from conftest import Shell
+    from tests.cli.conftest import Shell
 
 CALLER = "+15017122661"
 ALICE = "+15558675310"
@@ -74,7 +74,7 @@ async def test_verbs_do_what_they_say(shell: "Shell", people: list[Call]) -> Non
     async def after(*arguments: str) -> str:
         ended = await shell.run(*arguments)
         assert (ended.code, ended.err) == (0, "")
-        return ended.out.rstrip("\n").split("\t")[-1]
+        return ended.out.rstrip("\n").rpartition("\t")[2]
 
     assert await after("mute", "standup", "alice") == "connected, muted"
     assert await after("unmute", "standup", alice.sid) == "connected"
