@@ -58,7 +58,7 @@ class Conferences:
 
     _sender: Sender
 
-    def __call__(self, sid_or_name: str) -> "ConferenceHandle":
+    def __call__(self, sid_or_name: str | None) -> "ConferenceHandle":
         """Return a handle of one conference, without I/O.
 
         Args:
@@ -134,10 +134,10 @@ class ConferenceHandle:
     live conference of that name once and keeps to it.
     """
 
-    def __init__(self, sender: Sender, sid_or_name: str) -> None:
+    def __init__(self, sender: Sender, sid_or_name: str | None) -> None:
         self._sender = sender
         self.name = check_conference(sid_or_name)
-        self._sid = sid_or_name if is_conference_sid(sid_or_name) else None
+        self._sid = self.name if is_conference_sid(self.name) else None
         self.participants = Participants(self, sender)
 
     async def resolve(self) -> str:

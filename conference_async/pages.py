@@ -82,6 +82,8 @@ class Listing(Generic[T]):
 
     async def stream(self, limit: int | None) -> AsyncGenerator[T, None]:
         """Yield the items one by one, at most `limit` of them."""
+        if limit == 0:
+            return
         async with aclosing(self.pages(limit)) as pages:
             async for page in pages:
                 for item in page:

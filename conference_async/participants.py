@@ -61,7 +61,7 @@ class Participants:
     _room: Room
     _sender: Sender
 
-    def __call__(self, call_sid_or_label: str) -> "ParticipantHandle":
+    def __call__(self, call_sid_or_label: str | None) -> "ParticipantHandle":
         """Return a handle of one participant, without I/O.
 
         Args:
@@ -229,7 +229,7 @@ class ParticipantHandle:
         """
         return await self.update(announce_url=url, announce_method=method)
 
-    async def coach(self, call_sid: str) -> Participant:
+    async def coach(self, call_sid: str | None) -> Participant:
         """Let the participant hear everybody and be heard by one of them only.
 
         Args:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 import attrs
@@ -97,7 +97,7 @@ class Sender:
         return self.settle(request, result, entered=entered, in_front=sent, sent=sent)
 
     @asynccontextmanager
-    async def place(self) -> AsyncIterator[None]:
+    async def place(self) -> AsyncGenerator[None, None]:
         """Hold a place among the concurrent requests."""
         await self.congestion.enter()
         try:
