@@ -1,18 +1,19 @@
 """The page in a real Chromium without a screen, driven over its debugging protocol."""
 
 import asyncio
-import contextlib
 import json
 import shutil
-from collections.abc import AsyncIterator
-from pathlib import Path
+import subprocess
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any, Self
 
 import aiohttp
 import pytest
 
-from conference_async import ConferenceClient, Credentials, Unpaced
-from conference_async.emulator import Emulator, Fault
+from conference_async.emulator import Emulator
+
+Dial = Callable[..., Awaitable[list[str]]]
 
 FLAGS = (
     "--headless",
@@ -106,39 +107,35 @@ class Tab:
         await self.tell("Input.dispatchKeyEvent", type="keyUp", **common)
 
 
-@pytest.fixture
-async def tab(tmp_path: Path) -> AsyncIterator[Tab]:
-    """Open a tab in a browser of its own, or skip where there is none."""
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Run a browser and return the address of its protocol, or skip where there is none."""
     program = shutil.which("chromium") or shutil.which("chromium-browser")
     if program is None:
         pytest.skip("no Chromium is installed: the page is tested over HTTP only")
-    browser = await asyncio.create_subprocess_exec(
-        program,
-        *FLAGS,
-        f"--user-data-dir={tmp_path / 'profile'}",
-        "about:blank",
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    assert browser.stderr is not None
-    try:
-        async with asyncio.timeout(30):
-            line = b""
-            while b"DevTools listening on " not in line:
-                line = await browser.stderr.readline()
-                assert line, "Chromium did not start"
-        url = line.decode().split("DevTools listening on ")[1].strip()
-        async with (
-            aiohttp.ClientSession() as session,
-            session.ws_connect(url, max_msg_size=0) as ws,
-        ):
-            opened = await Tab(ws).open()
-            yield opened
-            await opened.aclose()
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            browser.terminate()
-        await browser.communicate()
+    profile = tmp_path_factory.mktemp("profile")
+    with subprocess.Popen(
+        [program, *FLAGS, f"--user-data-dir={profile}", "about:blank"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        told = profile / "DevToolsActivePort"
+        for _ in range(600):
+            if told.exists() and "\n" in told.read_text():
+                break
+            time.sleep(0.05)
+        port, path = told.read_text().split()
+        yield f"ws://127.0.0.1:{port}{path}"
+        process.terminate()
+
+
+@pytest.fixture
+async def tab(browser: str) -> AsyncIterator[Tab]:
+    """Open a tab."""
+    async with aiohttp.ClientSession() as session, session.ws_connect(browser) as socket:
+        tab = await Tab(socket).open()
+        yield tab
+        await tab.aclose()
 
 
 @pytest.fixture
@@ -148,27 +145,16 @@ async def emulator() -> AsyncIterator[Emulator]:
         yield emulator
 
 
-async def dial(emulator: Emulator, *labels: str, room: str = "standup") -> list[str]:
-    """Place calls and return their SIDs."""
-    credentials = Credentials(emulator.account_sid, emulator.auth_token)
-    async with ConferenceClient(credentials, base_url=emulator.base_url, limit=Unpaced()) as client:
-        participants = client.conferences(room).participants
-        return [
-            (await participants.create(from_="+15017122661", to="+15558675310", label=one)).call_sid
-            for one in labels
-        ]
-
-
 def row(label: str) -> str:
     """Return JavaScript for the row of a participant."""
     return f"[...document.querySelectorAll('.call')].find(e => e.innerText.includes('{label}'))"
 
 
-async def test_states_change_before_the_eyes(tab: Tab, emulator: Emulator) -> None:
+async def test_states_change_before_the_eyes(tab: Tab, emulator: Emulator, dial: Dial) -> None:
     """Rooms, participants and totals follow what happens, without a reload."""
     await tab.go(emulator.base_url)
     await tab.until("!document.querySelector('#empty').hidden")
-    alice, bob = await dial(emulator, "alice", "bob")
+    alice, bob = await dial("alice", "bob")
     await tab.until(f"{row('alice')}?.dataset.over === 'false' && {row('bob')}")
     assert await tab.ask("document.querySelector('#empty').hidden")
     emulator.answer(alice)
@@ -183,16 +169,16 @@ async def test_states_change_before_the_eyes(tab: Tab, emulator: Emulator) -> No
     assert tab.problems == []
 
 
-async def test_markup_stays_text(tab: Tab, emulator: Emulator) -> None:
+async def test_markup_stays_text(
+    tab: Tab, emulator: Emulator, session: aiohttp.ClientSession, dial: Dial
+) -> None:
     """A label, a name or a path with markup in it is shown as it is, and does nothing."""
     markup = "<img src=x onerror=window.hit=1>"
     await tab.go(emulator.base_url)
-    await dial(emulator, markup, room=markup)
-    await dial(emulator, 'a" onclick="hit', room="<script>hit=1<\\script>")
-    emulator.faults.add(Fault.DELAY, on="unknown")
-    async with aiohttp.ClientSession(emulator.base_url) as session:
-        async with session.get("/<img src=x onerror=window.hit=1>"):
-            pass
+    await dial(markup, room=markup)
+    await dial('a" onclick="hit', room="<script>hit=1<\\script>")
+    async with session.get("/<img src=x onerror=window.hit=1>"):
+        pass
     await tab.until("document.querySelectorAll('.call').length === 2")
     shown = await tab.ask(
         "[...document.querySelectorAll('.room h3, .who b')].map(e => e.innerText)"
@@ -204,9 +190,9 @@ async def test_markup_stays_text(tab: Tab, emulator: Emulator) -> None:
     assert tab.problems == []
 
 
-async def test_the_keyboard_is_enough(tab: Tab, emulator: Emulator) -> None:
+async def test_the_keyboard_is_enough(tab: Tab, emulator: Emulator, dial: Dial) -> None:
     """Tab reaches the buttons, Enter presses them, and the place is kept when a button goes."""
-    (sid,) = await dial(emulator, "alice")
+    (sid,) = await dial("alice")
     await tab.go(emulator.base_url)
     await tab.until(row("alice"))
     for _ in range(2):  # past the link that skips
@@ -223,7 +209,9 @@ async def test_the_keyboard_is_enough(tab: Tab, emulator: Emulator) -> None:
     assert tab.problems == []
 
 
-async def test_a_fault_is_injected_with_the_keyboard(tab: Tab, emulator: Emulator) -> None:
+async def test_a_fault_is_injected_with_the_keyboard(
+    tab: Tab, emulator: Emulator, dial: Dial
+) -> None:
     """The form takes one, shows it until it has happened, and shows the request it spoiled."""
     await tab.go(emulator.base_url)
     await tab.ask("document.querySelector('#fault').focus()")
@@ -233,7 +221,7 @@ async def test_a_fault_is_injected_with_the_keyboard(tab: Tab, emulator: Emulato
         await tab.press("Tab")
     await tab.press("Enter")
     await tab.until("document.querySelector('#armed').innerText.includes('Server error, placed')")
-    await dial(emulator, "alice")
+    await dial("alice")
     await tab.until("document.querySelector('#requests').innerText.includes('place then 500')")
     await tab.until("document.querySelector('#armed').children.length === 0")
 
@@ -244,12 +232,12 @@ async def test_a_fault_is_injected_with_the_keyboard(tab: Tab, emulator: Emulato
 @pytest.mark.parametrize("width", [1280, 390])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 async def test_twelve_participants_fit(
-    tab: Tab, emulator: Emulator, width: int, scheme: str
+    tab: Tab, emulator: Emulator, dial: Dial, width: int, scheme: str
 ) -> None:
     """Nothing sticks out or overlaps, whatever the state, the width and the colours."""
     media = [{"name": "prefers-color-scheme", "value": scheme}]
     await tab.tell("Emulation.setEmulatedMedia", features=media)
-    sids = await dial(emulator, *(f"participant {n}" for n in range(11)), "x" * 128)
+    sids = await dial(*(f"participant {n}" for n in range(11)), "x" * 128)
     for sid in sids[:6]:
         emulator.answer(sid)
     emulator.busy(sids[6])

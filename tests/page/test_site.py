@@ -1,56 +1,19 @@
-"""The page over HTTP: its files, its state, its buttons, and who may press them."""
+"""The page over HTTP: its files, its buttons, and who may press them."""
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import Awaitable, Callable
 from importlib.resources import files
 from typing import Any
 
 import aiohttp
 import pytest
 
-from conference_async import ConferenceClient, Credentials, Unpaced
 from conference_async.emulator import Emulator, Fault
 
 pytestmark = pytest.mark.looptime
 
-OURS, THEIRS = "+15017122661", "+15558675310"
-MARKUP = '<img src=x onerror="alert(1)">'
-
-
-@pytest.fixture
-async def emulator() -> AsyncIterator[Emulator]:
-    """Return an emulator at two calls a second, answered after two seconds."""
-    async with Emulator(cps=2, answer_after=2) as emulator:
-        yield emulator
-
-
-@pytest.fixture
-async def session(emulator: Emulator) -> AsyncIterator[aiohttp.ClientSession]:
-    """Return a session below the emulator's root."""
-    async with aiohttp.ClientSession(emulator.base_url) as session:
-        yield session
-
-
-async def dial(emulator: Emulator, label: str, room: str = "standup", count: int = 1) -> str:
-    """Place calls and return the SID of the last."""
-    credentials = Credentials(emulator.account_sid, emulator.auth_token)
-    sid = ""
-    async with ConferenceClient(credentials, base_url=emulator.base_url, limit=Unpaced()) as client:
-        for number in range(count):
-            name = label if count == 1 else f"{label}{number}"
-            made = await client.conferences(room).participants.create(
-                from_=OURS, to=THEIRS, label=name
-            )
-            sid = made.call_sid
-    return sid
-
-
-async def look(session: aiohttp.ClientSession, account: str = "") -> Any:
-    """Return the state that the page shows."""
-    async with session.get(f"/_emulator/state?account={account}") as answer:
-        assert answer.status == 200
-        return await answer.json()
+Dial = Callable[..., Awaitable[list[str]]]
 
 
 async def press(
@@ -112,100 +75,6 @@ def test_the_page_offers_every_fault() -> None:
     assert sorted(offered) == sorted(fault.value for fault in Fault)
 
 
-async def test_the_state_tells_rooms_calls_and_pace(
-    emulator: Emulator, session: aiohttp.ClientSession
-) -> None:
-    """Status and seconds of each call, starts in each second, queue time: all at their instants."""
-    await dial(emulator, "p", count=6)
-    emulator.faults.add(Fault.FAIL_500, on="list", times=None)
-    emulator.faults.add(Fault.DELAY, times=3)
-    await asyncio.sleep(2.2)
-    emulator.conferences[0].participants[0].muted = True
-    state = await look(session)
-
-    (room,) = state["rooms"]
-    assert (room["name"], room["status"], room["live"], room["over"]) == (
-        "standup",
-        "in-progress",
-        6,
-        0,
-    )
-    assert [(call["label"], call["status"], call["seconds"]) for call in room["calls"]] == [
-        ("p0", "connected", 0),
-        ("p1", "ringing", 2),
-        ("p2", "ringing", 1),
-        ("p3", "ringing", 1),
-        ("p4", "ringing", 0),
-        ("p5", "queued", 0),
-    ]
-    assert [call["muted"] for call in room["calls"]] == [True, *[False] * 5]
-    assert room["calls"][0]["to"] == THEIRS
-    assert state["totals"] == {
-        "placed": 6,
-        "queued": 1,
-        "ringing": 4,
-        "connected": 1,
-        "requests": 6,
-    }
-    assert state["pace"]["cps"] == "2"
-    assert state["pace"]["started"] == [*[0] * 57, 2, 2, 1]
-    assert max(state["pace"]["queue_time"]) == 2500
-    assert state["faults"] == [
-        {"fault": "fail_500", "on": "list", "left": None},
-        {"fault": "delay", "on": "create", "left": 3},
-    ]
-
-
-async def test_the_pace_is_that_of_the_last_minute(
-    emulator: Emulator, session: aiohttp.ClientSession
-) -> None:
-    """What is longer ago leaves the plot."""
-    await dial(emulator, "alice")
-    await asyncio.sleep(59)
-    assert sum((await look(session))["pace"]["started"]) == 1
-    await asyncio.sleep(1)
-    assert sum((await look(session))["pace"]["started"]) == 0
-    emulator.pace = False
-    assert (await look(session))["pace"]["cps"] is None
-
-
-async def test_what_is_over_stays_in_sight_for_a_while(
-    emulator: Emulator, session: aiohttp.ClientSession
-) -> None:
-    """Ended calls are shown with how they ended, newest first, and so are ended conferences."""
-    await dial(emulator, "p", count=15)
-    for number in range(15):
-        emulator.busy(emulator.conferences[0].labels[f"p{number}"].sid)
-    for number in range(7):
-        emulator.fail(await dial(emulator, "x", room=f"room {number}"))
-    state = await look(session)
-
-    assert [room["name"] for room in state["rooms"]] == [f"room {n}" for n in (6, 5, 4, 3, 2)]
-    assert {room["status"] for room in state["rooms"]} == {"completed"}
-    assert [call["call_status"] for call in state["rooms"][0]["calls"]] == ["failed"]
-    for number in range(3):
-        emulator.fail(await dial(emulator, "y", room=f"late {number}"))
-    await dial(emulator, "q", room="now")
-    rooms = (await look(session))["rooms"]
-    assert [room["name"] for room in rooms][:2] == ["now", "late 2"]
-
-
-async def test_the_state_is_bounded(emulator: Emulator, session: aiohttp.ClientSession) -> None:
-    """However much goes on, so many rooms, calls and requests are shown; the rest is counted."""
-    await dial(emulator, "a", count=250)
-    await dial(emulator, "b", room="b", count=250)
-    for number in range(41):
-        await dial(emulator, "c", room=f"c{number}")
-    state = await look(session)
-
-    assert len(state["rooms"]) == 40
-    assert state["hidden_rooms"] == 3
-    assert sum(len(room["calls"]) for room in state["rooms"]) == 500
-    assert [room["hidden"] for room in state["rooms"]] == [0, 0, *[1] * 38]
-    assert len(state["requests"]) == 40
-    assert [one["number"] for one in state["requests"][:2]] == [541, 540]
-
-
 async def test_the_page_leaves_no_trace(emulator: Emulator, session: aiohttp.ClientSession) -> None:
     """Its requests are not recorded, delayed, spoiled or counted as open."""
     emulator.latency = 100
@@ -220,17 +89,6 @@ async def test_the_page_leaves_no_trace(emulator: Emulator, session: aiohttp.Cli
     assert (emulator.count(), emulator.accounts[0].open_requests) == (0, 0)
 
 
-async def test_no_secret_is_on_the_page(emulator: Emulator, session: aiohttp.ClientSession) -> None:
-    """Neither the token nor a key's secret is in the state."""
-    _, secret = emulator.add_api_key()
-    await dial(emulator, "alice")
-    async with session.get("/_emulator/state") as answer:
-        text = await answer.text()
-
-    assert emulator.auth_token not in text
-    assert secret not in text
-
-
 @pytest.mark.parametrize(
     ("action", "status"),
     [
@@ -242,10 +100,10 @@ async def test_no_secret_is_on_the_page(emulator: Emulator, session: aiohttp.Cli
     ],
 )
 async def test_a_button_drives_a_call(
-    emulator: Emulator, session: aiohttp.ClientSession, action: str, status: str
+    emulator: Emulator, session: aiohttp.ClientSession, action: str, status: str, dial: Dial
 ) -> None:
     """Each does what the emulator's method of that name does."""
-    sid = await dial(emulator, "alice")
+    (sid,) = await dial("alice")
 
     assert await press(session, f"calls/{sid}/{action}") == (204, None)
     assert emulator.call(sid).call_status == status
@@ -316,10 +174,10 @@ async def test_only_get_and_post_are_known(session: aiohttp.ClientSession, metho
     "origin", ["https://example.com", "null", "", "http://127.0.0.1:1", "https://{host}"]
 )
 async def test_another_site_cannot_press_buttons(
-    emulator: Emulator, session: aiohttp.ClientSession, origin: str
+    emulator: Emulator, session: aiohttp.ClientSession, origin: str, dial: Dial
 ) -> None:
     """Whoever does not come from the page itself is refused, and nothing changes."""
-    sid = await dial(emulator, "alice")
+    (sid,) = await dial("alice")
     host = emulator.base_url.removeprefix("http://")
     status, _ = await press(session, f"calls/{sid}/answer", Origin=origin.format(host=host))
     async with session.post(f"/_emulator/calls/{sid}/answer") as without:
@@ -356,19 +214,3 @@ async def test_a_name_that_only_points_here_is_refused(host: str, bound: str, st
         headers["Origin"] = f"http://{headers['Host']}"
         async with session.post(root + "/_emulator/faults/clear", headers=headers) as answer:
             assert answer.status == (204 if status == 200 else 403)
-
-
-async def test_each_account_is_shown_by_itself(
-    emulator: Emulator, session: aiohttp.ClientSession
-) -> None:
-    """The main account unless another is asked for; one that is not there is the main one."""
-    other = emulator.add_account(cps=7.5)
-    await dial(emulator, "alice")
-    main, second, wrong = [
-        await look(session, sid) for sid in (emulator.account_sid, other.sid, "AC%3C&b")
-    ]
-
-    assert main["accounts"] == [emulator.account_sid, other.sid]
-    assert (main["account"], len(main["rooms"])) == (emulator.account_sid, 1)
-    assert (second["account"], second["rooms"], second["pace"]["cps"]) == (other.sid, [], "7.5")
-    assert wrong["account"] == emulator.account_sid
