@@ -1,5 +1,6 @@
 """Fixtures that every test may use."""
 
+import asyncio
 from collections.abc import Iterator
 
 import pytest
@@ -11,6 +12,12 @@ settings.register_profile(
 )
 settings.register_profile("thorough", parent=settings.get_profile("default"), max_examples=2000)
 settings.load_profile("default")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_loop_outside_async_tests() -> None:
+    """Keep a test that is not async from being given an event loop that nobody would close."""
+    asyncio.set_event_loop(None)
 
 
 @pytest.fixture(autouse=True)
