@@ -1,0 +1,7 @@
+"""Bulk dialling that survives a crash: a plan, a durable ledger, a run, a report."""
+
+from conference_async.dialer.plan import FileOptions, Plan
+from conference_async.dialer.preview import Preview
+from conference_async.dialer.targets import Problem, Target
+
+__all__ = ["FileOptions", "Plan", "Preview", "Problem", "Target"]

@@ -1,0 +1,52 @@
+"""Methods that take a value or its fields."""
+
+import inspect
+
+import attrs
+import pytest
+
+from conference_async.signatures import takes_fields
+
+
+@attrs.frozen(kw_only=True)
+class Order:
+    """Something with fields."""
+
+    what: str
+    count: int = 1
+
+
+class Shop:
+    """Something with such a method."""
+
+    @takes_fields(Order)
+    async def order(self, order: Order) -> list[tuple["Shop", Order]]:
+        """Buy something."""
+        return [(self, order)]
+
+
+async def test_a_value_or_its_fields_are_taken() -> None:
+    """The method itself only ever sees the value."""
+    shop, tea = Shop(), Order(what="tea", count=2)
+
+    assert await shop.order(tea) == [(shop, tea)]
+    assert await shop.order(what="tea", count=2) == [(shop, tea)]
+
+
+async def test_fields_are_checked_by_the_value() -> None:
+    """A misspelt, missing or doubled argument is the TypeError that the value raises."""
+    shop = Shop()
+
+    with pytest.raises(TypeError, match="wat"):
+        await shop.order(wat="tea")  # type: ignore[call-overload] # the point of the test
+    with pytest.raises(TypeError, match="what"):
+        await shop.order()  # type: ignore[call-overload] # the point of the test
+    with pytest.raises(TypeError, match="positional"):
+        await shop.order(Order(what="tea"), count=2)  # type: ignore[call-overload] # the point
+
+
+def test_the_method_keeps_its_name_and_docstring() -> None:
+    """Help and tracebacks show the method that was written."""
+    assert inspect.getdoc(Shop.order) == "Buy something."
+    assert getattr(Shop.order, "__name__", "") == "order"
+    assert inspect.iscoroutinefunction(Shop.order)
