@@ -24,6 +24,8 @@ more than one start too many; who slept longer takes another slot."""
 
 _FIRST_BACK_OFF = 0.05
 _FIRST_TRIP = 0.01
+_UNDISPUTED = 2.5
+"""Intervals that a process alone is ahead at most; further ahead, others reserve all the time."""
 _TICK = 1e-6
 _log = logging.getLogger("conference_async.cluster")
 
@@ -42,7 +44,7 @@ class Held:
     """What the store knows it by; None for a slot of our own while the store is gone."""
 
     wanted: bool = True
-    """Whether the store has not yet declined to take it back."""
+    """Whether the store may want it back: it has not declined, and others hardly reserved since."""
 
 
 class Pump:
@@ -223,6 +225,7 @@ class Pump:
             at=max(at, self._started + 1 / self._cps) if self._alone else at,
             until=earliest + grace,
             reservation=reservation,
+            wanted=reservation.wait * reservation.cps * reservation.factor <= _UNDISPUTED,
         )
         if self._failures > 1:
             _log.info("the store of the shared pace is back")
