@@ -49,7 +49,13 @@ nitpick_ignore_regex = [
     (r"py:exc", r"(KeyError|TimeoutError|ValueError)"),
 ]
 
-PUBLIC = ["conference_async", "conference_async.webhooks", "conference_async.emulator"]
+PUBLIC = [
+    "conference_async",
+    "conference_async.dialer",
+    "conference_async.cluster",
+    "conference_async.webhooks",
+    "conference_async.emulator",
+]
 """The packages whose ``__all__`` is the promise; each name must be in the reference."""
 
 WORDS = "conference_async.models.vocabulary"
