@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from conference_async.conferences import ConferenceHandle, Conferences
     from conference_async.credentials import Credentials
     from conference_async.errors import (
+        CallOver,
         CallQueueFull,
         ConferenceError,
         ConferenceFull,
@@ -69,6 +70,7 @@ _HOMES = {
     "conferences": ["ConferenceHandle", "Conferences"],
     "credentials": ["Credentials"],
     "errors": [
+        "CallOver",
         "CallQueueFull",
         "ConferenceError",
         "ConferenceFull",
@@ -112,6 +114,7 @@ _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
     "AttemptEvent",
+    "CallOver",
     "CallQueueFull",
     "Conference",
     "ConferenceChange",

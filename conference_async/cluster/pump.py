@@ -23,6 +23,7 @@ LATEST = 0.25
 more than one start too many; who slept longer takes another slot."""
 
 _FIRST_BACK_OFF = 0.05
+_FIRST_TRIP = 0.01
 _TICK = 1e-6
 _log = logging.getLogger("conference_async.cluster")
 
@@ -80,8 +81,9 @@ class Pump:
         self._news: asyncio.Future[None] | None = None
         self._refusal: ConfigurationError | None = None
         self._failures = 0
-        self._own_start = -math.inf
-        self._trip = 0.0
+        self._started = -math.inf
+        self._alone = False
+        self._trip = _FIRST_TRIP
 
     @property
     def busy(self) -> bool:
@@ -132,13 +134,12 @@ class Pump:
             priority: Its priority.
             rate: The calls per second now.
         """
-        ahead, known = self.line.ahead(priority), [held.at for held in self._held]
+        now, ahead = self.loop.time(), self.line.ahead(priority)
+        known = [held.at for held in self._held]
         if ahead < len(known):
-            at = known[ahead]
-        else:
-            last = self._last.at if self._last is not None else -math.inf
-            at = max(last + 1 / rate, self.loop.time()) + (ahead - len(known)) / rate
-        return max(0.0, at - self.loop.time())
+            return max(0.0, known[ahead] - now)
+        last = max(self._started, *known[-1:], -math.inf)
+        return max(0.0, last + 1 / rate - now) + (ahead - len(known)) / rate
 
     async def aclose(self) -> None:
         """End what runs in the background and free what is held."""
@@ -159,12 +160,11 @@ class Pump:
         """Return a slot of our own making if the store is gone and we may."""
         if self._fallback_cps is None or self._failures <= 1:
             return None
-        return Held(at=max(now, self._own_start + 1 / self._fallback_cps))
+        return Held(at=max(now, self._started + 1 / self._fallback_cps))
 
     def _use(self, held: Held, now: float) -> None:
-        if held.reservation is None or self._failures:
-            self._own_start = now
-        if held.reservation is not None:
+        self._started, self._alone = now, held.reservation is None
+        if not self._alone:
             self._held.remove(held)
 
     def _ask(self) -> None:
@@ -212,14 +212,15 @@ class Pump:
         trip = self.loop.time() - sent
         usual = min(trip, self._trip)
         # A store that is far away must not make every answer look late for long.
-        self._trip = usual + 0.1 * (trip - usual)
+        self._trip = usual + (trip - usual) / 4
         # If the round trip took longer than usual, before or after the store read its clock is
         # not known: we take the middle. A process that was stopped on the way must not take the
         # answer for fresh, so the end is counted from the earliest instant.
         earliest = sent + usual + reservation.wait
         grace = min(LATEST, 1 / (reservation.cps * reservation.factor))
+        at = earliest + (trip - usual) / 2
         self._last = Held(
-            at=max(earliest + (trip - usual) / 2, self._own_start + 1 / self._cps),
+            at=max(at, self._started + 1 / self._cps) if self._alone else at,
             until=earliest + grace,
             reservation=reservation,
         )

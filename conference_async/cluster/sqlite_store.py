@@ -65,7 +65,7 @@ class SQLiteStore:
     async def open(self) -> None:
         """Open the file, as `SlotStore` says."""
         if self._file is None:
-            await self._work(self._open)
+            await self._change(lambda _: (None, None))
 
     async def reserve(self, *, cps: float, floor: float) -> Reservation:
         """Take the next slot, as `SlotStore` says."""
@@ -102,17 +102,15 @@ class SQLiteStore:
             thread.shutdown(wait=False)
 
     async def _change(self, change: Callable[[Pace | None], tuple[Pace | None, R]]) -> R:
-        return await self._work(lambda: self._transact(change))
-
-    async def _work(self, work: Callable[[], R]) -> R:
         # A thread of our own: the loop's are the user's, and may all be busy.
         if self._thread is None:
             self._thread = ThreadPoolExecutor(1, thread_name_prefix="conference_async_pace")
-        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._thread, self._transact, change)
 
     def _transact(self, change: Callable[[Pace | None], tuple[Pace | None, R]]) -> R:
-        file = self._open()
         try:
+            file = self._open()
             file.execute("BEGIN IMMEDIATE")
             values = file.execute(_READ, [self._account]).fetchone()
             row, answer = change(None if values is None else _pace(*values))

@@ -34,15 +34,23 @@ async def test_a_value_or_its_fields_are_taken() -> None:
 
 
 async def test_fields_are_checked_by_the_value() -> None:
-    """A misspelt, missing or doubled argument is the TypeError that the value raises."""
+    """A misspelt or missing field is the TypeError that the value raises."""
     shop = Shop()
 
     with pytest.raises(TypeError, match="wat"):
         await shop.order(wat="tea")  # type: ignore[call-overload] # the point of the test
     with pytest.raises(TypeError, match="what"):
         await shop.order()  # type: ignore[call-overload] # the point of the test
-    with pytest.raises(TypeError, match="positional"):
-        await shop.order(Order(what="tea"), count=2)  # type: ignore[call-overload] # the point
+
+
+async def test_a_value_and_fields_together_are_refused() -> None:
+    """So are two values: nobody could say which one holds."""
+    shop, tea = Shop(), Order(what="tea")
+
+    with pytest.raises(TypeError, match=r"order\(\) takes one value, or keywords, not both"):
+        await shop.order(tea, count=2)  # type: ignore[call-overload] # the point of the test
+    with pytest.raises(TypeError, match="not both"):
+        await shop.order(tea, tea)  # type: ignore[call-overload] # the point of the test
 
 
 def test_the_method_keeps_its_name_and_docstring() -> None:
