@@ -91,7 +91,7 @@ class Creation:
             outcome = Outcome.UNREADABLE if isinstance(read, UnexpectedReply) else None
             verdict, looked = self._note(exchange, outcome), False
             if verdict is Verdict.RECONCILE:
-                found = await self._reconcile()
+                found = await self.reconcile(self._deadline_at)
                 if found is not None:
                     return found
                 verdict, looked = self._judge(looked=True), True
@@ -213,8 +213,15 @@ class Creation:
                 estimate=estimate,
             )
 
-    async def _reconcile(self) -> Participant | None:
-        """Return what the label finds, looking again with growing pauses; None if nothing."""
+    async def reconcile(self, deadline_at: float | None) -> Participant | None:
+        """Return what the label finds, looking again with growing pauses; None if nothing.
+
+        Args:
+            deadline_at: The instant of the loop's clock at which to give up, or None.
+
+        Raises:
+            LabelInUse: It finds somebody who was there before this create.
+        """
         sender, label = self._sender, self._label
         policy = sender.options.retry
         ask = attrs.evolve(
@@ -223,7 +230,7 @@ class Creation:
                 sender.options, deadline=None, retry=attrs.evolve(policy, attempts=1)
             ),
         ).request
-        scope = asyncio.timeout_at(self._deadline_at)
+        scope = asyncio.timeout_at(deadline_at)
         try:
             async with scope:
                 for number in range(policy.lookups):
