@@ -10,6 +10,11 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from conference_async.client import ConferenceClient
+    from conference_async.cluster.postgres_store import PostgresLimit
+    from conference_async.cluster.redis_store import RedisLimit
+    from conference_async.cluster.shared import SharedLimit
+    from conference_async.cluster.slots import SlotStore
+    from conference_async.cluster.sqlite_store import SQLiteLimit
     from conference_async.conferences import ConferenceHandle, Conferences
     from conference_async.credentials import Credentials
     from conference_async.errors import (
@@ -60,6 +65,11 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "client": ["ConferenceClient"],
+    "cluster.postgres_store": ["PostgresLimit"],
+    "cluster.redis_store": ["RedisLimit"],
+    "cluster.shared": ["SharedLimit"],
+    "cluster.slots": ["SlotStore"],
+    "cluster.sqlite_store": ["SQLiteLimit"],
     "conferences": ["ConferenceHandle", "Conferences"],
     "credentials": ["Credentials"],
     "errors": [
@@ -150,12 +160,17 @@ __all__ = [
     "Participants",
     "PersonalData",
     "Polling",
+    "PostgresLimit",
     "Priority",
+    "RedisLimit",
     "RequestRefused",
     "RequestTimeout",
     "RetryPolicy",
+    "SQLiteLimit",
     "ServiceFailed",
+    "SharedLimit",
     "SignatureMismatch",
+    "SlotStore",
     "TooManyRequests",
     "UnexpectedReply",
     "Unpaced",

@@ -29,9 +29,7 @@ async def standup(room: ConferenceHandle, emulator: Emulator) -> ConferenceHandl
     """Return a conference of four, one of whom still rings."""
     emulator.answer_after = None
     for number, label in enumerate(LABELS):
-        placed = await room.participants.create(
-            from_=FROM, to=f"+1555867530{number}", label=label
-        )
+        placed = await room.participants.create(from_=FROM, to=f"+1555867530{number}", label=label)
         if label != "dave":
             emulator.answer(placed.call_sid or "")
     return room
