@@ -1,7 +1,9 @@
 """The contenders: this library, the official client, and what one would write by hand."""
 
 from collections.abc import Awaitable, Callable
-from typing import Any
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from types import TracebackType
+from typing import Any, Self
 
 import aiohttp
 import orjson

@@ -9,7 +9,7 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
+from functools import lru_cache
 from subprocess import PIPE, Popen
 from typing import cast
 from urllib.parse import parse_qs, urlsplit
@@ -90,7 +90,7 @@ _CREATED = _answer("201 Created", json.dumps(participant(queued=True)).encode())
 _FETCHED = _answer("200 OK", json.dumps(participant()).encode())
 
 
-@cache
+@lru_cache(maxsize=None)
 def _listed(target: str) -> bytes:
     url = urlsplit(target)
     query = parse_qs(url.query)

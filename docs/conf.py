@@ -43,10 +43,7 @@ napoleon_use_ivar = True
 nitpicky = True
 nitpick_ignore_regex = [
     # Other projects' objects: the build must not need their inventories, nor the network.
-    (
-        r"py:.*",
-        r"(abc|asyncio|collections|contextlib|datetime|enum|http|logging|os|pathlib|ssl|typing|warnings|web)\b.*",
-    ),
+    (r"py:.*", r"(abc|asyncio|collections|contextlib|datetime|enum|http|logging|os|pathlib|ssl|typing|warnings|web)\b.*"),
     (r"py:.*", r"(aiohttp|aiolimiter|attrs?|opentelemetry|psycopg|redis|procrastinate)\b.*"),
     (r"py:.*", r"(.*\.)?T"),  # a type variable
     (r"py:exc", r"(KeyError|TimeoutError|ValueError)"),
@@ -100,7 +97,7 @@ def _resolve(
     return shown if is_local else None
 
 
-def _keep_colons(
+def _keep_colons(  # noqa: PLR0913, PLR0917 -- the event's signature
     _app: Sphinx, what: str, _name: str, _obj: object, _options: object, lines: list[str]
 ) -> None:
     """Keep napoleon from taking the words before a field's first colon for its type."""
@@ -108,7 +105,7 @@ def _keep_colons(
         lines[:0] = ["..", ""]  # an empty comment, whose line has no colon
 
 
-def _plain_defaults(
+def _plain_defaults(  # noqa: PLR0913, PLR0917 -- the event's signature
     _app: Sphinx,
     _what: str,
     _name: str,

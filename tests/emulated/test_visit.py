@@ -7,9 +7,9 @@ import pytest
 from conference_async import (
     ConferenceClient,
     ConferenceHandle,
-    ConfigurationError,
+    CreateLimit,
+    Credentials,
     InvalidParameter,
-    LabelInUse,
     NewParticipant,
     OutcomeUnknown,
     RequestTimeout,
@@ -54,7 +54,7 @@ async def test_a_value_may_be_given(room: ConferenceHandle, emulator: Emulator) 
     with pytest.raises(InvalidParameter):
         room.participant(from_=FROM, to="nobody")
     with pytest.raises(TypeError, match="one value, or keywords, not both"):
-        room.participant(NewParticipant(from_=FROM, to=TO), label="alice")
+        room.participant(NewParticipant(from_=FROM, to=TO), label="alice")  # type: ignore[call-overload] # as meant
 
     assert on_the_line(emulator) == 0
 
@@ -154,6 +154,19 @@ async def test_an_error_of_the_block_is_not_hidden(
 
 async def test_cancelled_while_waiting_to_be_sent(emulator: Emulator) -> None:
     """Nothing was sent, and nothing is looked for."""
+    async with ConferenceClient(
+        Credentials(emulator.account_sid, emulator.auth_token),
+        base_url=emulator.base_url,
+        limit=CreateLimit(0.1),
+    ) as client:
+        room = client.conferences("standup")
+        await room.participants.create(from_=FROM, to=TO)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(3), room.participant(from_=FROM, to=TO):
+                pytest.fail("nobody was placed")
+
+    assert now() == 3
+    assert len(emulator.requests) == 1
 
 
 async def test_cancelled_in_flight(room: ConferenceHandle, emulator: Emulator) -> None:
@@ -170,16 +183,17 @@ async def test_cancelled_in_flight(room: ConferenceHandle, emulator: Emulator) -
     assert now() < 11
 
 
+@pytest.mark.parametrize(("stalled", "until"), [("create", 8.5), (None, 11)])
 async def test_cancelled_in_flight_and_not_placed(
-    room: ConferenceHandle, emulator: Emulator
+    stalled: str | None, until: float, room: ConferenceHandle, emulator: Emulator
 ) -> None:
-    """The search ends within its bound, and the cancellation is raised."""
-    emulator.faults.add(Fault.STALL_BEFORE, times=None, on=None)
+    """The search ends: once nothing was found often enough, or after ten seconds."""
+    emulator.faults.add(Fault.STALL_BEFORE, on=stalled, times=None)
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(1), room.participant(from_=FROM, to=TO):
             pytest.fail("nobody was placed")
 
-    assert now() == 11
+    assert now() == until
 
 
 async def test_cancelled_in_flight_beside_a_namesake(
@@ -207,5 +221,3 @@ async def test_cancelled_in_flight_without_a_label(
             pytest.fail("nobody was placed")
 
     assert now() == 1
-    assert ConfigurationError
-    assert LabelInUse
