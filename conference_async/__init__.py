@@ -42,6 +42,7 @@ if TYPE_CHECKING:
         TooManyRequests,
         UnexpectedReply,
     )
+    from conference_async.fan_out import Failure, FanOut
     from conference_async.limits import CreateLimit, Limit, LimitSnapshot, Unpaced
     from conference_async.line import Priority
     from conference_async.models import (
@@ -55,8 +56,10 @@ if TYPE_CHECKING:
     )
     from conference_async.notices import ConferenceWarning, IgnoredParameter, PersonalData
     from conference_async.options import AttemptEvent
-    from conference_async.participants import ParticipantHandle, Participants
+    from conference_async.participant_handle import ParticipantHandle
+    from conference_async.participants import Participants
     from conference_async.retry import Outcome, RetryPolicy
+    from conference_async.waiting import Polling, dial_and_wait
 
 __version__ = "0.1.0"
 
@@ -94,6 +97,7 @@ _HOMES = {
         "TooManyRequests",
         "UnexpectedReply",
     ],
+    "fan_out": ["Failure", "FanOut"],
     "limits": ["CreateLimit", "Limit", "LimitSnapshot", "Unpaced"],
     "line": ["Priority"],
     "models": [
@@ -107,8 +111,10 @@ _HOMES = {
     ],
     "notices": ["ConferenceWarning", "IgnoredParameter", "PersonalData"],
     "options": ["AttemptEvent"],
-    "participants": ["ParticipantHandle", "Participants"],
+    "participant_handle": ["ParticipantHandle"],
+    "participants": ["Participants"],
     "retry": ["Outcome", "RetryPolicy"],
+    "waiting": ["Polling", "dial_and_wait"],
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -132,6 +138,8 @@ __all__ = [
     "CreateLimit",
     "Credentials",
     "DeadlineExceeded",
+    "Failure",
+    "FanOut",
     "IgnoredParameter",
     "InvalidParameter",
     "LabelInUse",
@@ -151,6 +159,7 @@ __all__ = [
     "ParticipantStatus",
     "Participants",
     "PersonalData",
+    "Polling",
     "PostgresLimit",
     "Priority",
     "RedisLimit",
@@ -165,6 +174,7 @@ __all__ = [
     "TooManyRequests",
     "UnexpectedReply",
     "Unpaced",
+    "dial_and_wait",
 ]
 
 

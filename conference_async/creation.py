@@ -90,7 +90,7 @@ class Creation:
             outcome = Outcome.UNREADABLE if isinstance(read, UnexpectedReply) else None
             verdict, looked = self._note(exchange, outcome), False
             if verdict is Verdict.RECONCILE:
-                found = await self._reconcile()
+                found = await self.reconcile(self._deadline_at)
                 if found is not None:
                     return found
                 verdict, looked = self._judge(looked=True), True
@@ -225,8 +225,15 @@ class Creation:
                 estimate=estimate,
             )
 
-    async def _reconcile(self) -> Participant | None:
-        """Return what the label finds, looking again with growing pauses; None if nothing."""
+    async def reconcile(self, deadline_at: float | None) -> Participant | None:
+        """Return what the label finds, looking again with growing pauses; None if nothing.
+
+        Args:
+            deadline_at: The instant of the loop's clock at which to give up, or None.
+
+        Raises:
+            LabelInUse: It finds somebody who was there before this create.
+        """
         sender, label = self._sender, self._label
         policy = sender.options.retry
         ask = attrs.evolve(
@@ -236,7 +243,7 @@ class Creation:
             ),
         ).request
         try:
-            async with asyncio.timeout_at(self._deadline_at):
+            async with asyncio.timeout_at(deadline_at):
                 for number in range(policy.lookups):
                     await asyncio.sleep(policy.bound(number) if number else 0)
                     try:
