@@ -10,6 +10,11 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from conference_async.client import ConferenceClient
+    from conference_async.cluster.postgres_store import PostgresLimit
+    from conference_async.cluster.redis_store import RedisLimit
+    from conference_async.cluster.shared import SharedLimit
+    from conference_async.cluster.slots import SlotStore
+    from conference_async.cluster.sqlite_store import SQLiteLimit
     from conference_async.conferences import ConferenceHandle, Conferences
     from conference_async.credentials import Credentials
     from conference_async.errors import (
@@ -52,10 +57,15 @@ if TYPE_CHECKING:
     from conference_async.participants import ParticipantHandle, Participants
     from conference_async.retry import Outcome, RetryPolicy
 
-    __version__: str
+__version__ = "0.1.0"
 
 _HOMES = {
     "client": ["ConferenceClient"],
+    "cluster.postgres_store": ["PostgresLimit"],
+    "cluster.redis_store": ["RedisLimit"],
+    "cluster.shared": ["SharedLimit"],
+    "cluster.slots": ["SlotStore"],
+    "cluster.sqlite_store": ["SQLiteLimit"],
     "conferences": ["ConferenceHandle", "Conferences"],
     "credentials": ["Credentials"],
     "errors": [
@@ -138,12 +148,17 @@ __all__ = [
     "ParticipantStatus",
     "Participants",
     "PersonalData",
+    "PostgresLimit",
     "Priority",
+    "RedisLimit",
     "RequestRefused",
     "RequestTimeout",
     "RetryPolicy",
+    "SQLiteLimit",
     "ServiceFailed",
+    "SharedLimit",
     "SignatureMismatch",
+    "SlotStore",
     "TooManyRequests",
     "UnexpectedReply",
     "Unpaced",
@@ -155,10 +170,6 @@ logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 
 def __getattr__(name: str) -> object:
-    if name == "__version__":
-        from importlib.metadata import version
-
-        return version("conference-async")
     if name not in _HOME:
         raise AttributeError(f"module 'conference_async' has no attribute {name!r}")
     value: object = getattr(import_module(f"conference_async.{_HOME[name]}"), name)

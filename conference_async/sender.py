@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 import attrs
@@ -64,9 +64,8 @@ class Sender:
         """
         history: list[Attempted] = []
         deadline_at = self.deadline_at()
-        scope = asyncio.timeout_at(deadline_at)
         try:
-            async with scope:
+            async with asyncio.timeout_at(deadline_at):
                 while True:
                     exchange = await self._exchange(request)
                     history.append(exchange.attempted)
@@ -81,8 +80,6 @@ class Sender:
                     if exchange.attempted.outcome.in_doubt:
                         await asyncio.sleep(self.options.retry.delay(len(history)))
         except TimeoutError as error:
-            if not scope.expired():
-                raise
             raise RequestTimeout(
                 f"{request.kind}: not done within its deadline of {self.options.deadline:g} s, "
                 f"after {len(history)} whole attempts; it is safe to repeat"
@@ -100,7 +97,7 @@ class Sender:
         return self.settle(request, result, entered=entered, in_front=sent, sent=sent)
 
     @asynccontextmanager
-    async def place(self) -> AsyncIterator[None]:
+    async def place(self) -> AsyncGenerator[None, None]:
         """Hold a place among the concurrent requests."""
         await self.congestion.enter()
         try:

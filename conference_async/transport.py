@@ -5,20 +5,22 @@ from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from email.utils import parsedate_to_datetime
-from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 
 import aiohttp
 import attrs
 from aiohttp.abc import AbstractStreamWriter
 from yarl import URL
 
+from conference_async import __version__
 from conference_async.credentials import Credentials
 from conference_async.errors import ConfigurationError
 
 FORM = "application/x-www-form-urlencoded"
 MAX_REPLY_BYTES = 32 * 1024 * 1024
 """The longest reply that is read; a page of 1,000 participants has less than one MiB."""
+
+_NO_CONNECTION = (aiohttp.ClientConnectorError, aiohttp.ClientHttpProxyError)
+_USER_AGENT = f"conference-async/{__version__} aiohttp/{aiohttp.__version__}"
 
 # Attempts are timed as a whole, by a clock that does not round: aiohttp rounds up its own.
 _NO_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=None)
@@ -36,7 +38,8 @@ class Request:
     """Path and query, percent-encoded, beginning with a slash."""
 
     form: bytes | None = None
-    """The encoded form, or None for a request without a body."""
+    """The encoded form, or None for a request without a body. Whatever must not be repeated
+    behind our back has one, if an empty one: aiohttp repeats some requests by itself."""
 
 
 @attrs.frozen(kw_only=True)
@@ -57,7 +60,7 @@ class Failure:
     """An attempt without a whole answer."""
 
     left: bool
-    """Whether any byte of the request's body may have reached the network."""
+    """Whether the request may have reached the network: any byte of its form, if it has one."""
 
     error: BaseException
 
@@ -123,7 +126,9 @@ class Attempt:
             async with asyncio.timeout(timeout), self._exchange as response:
                 return _reply(response.status, await _read(response), response.headers)
         except Exception as error:  # noqa: BLE001 -- whatever a connector, proxy or codec raises is sorted by `left`
-            return Failure(left=self.left, error=error)
+            connected = not isinstance(error, _NO_CONNECTION)
+            left = connected if self._form is None else self.left
+            return Failure(left=left, error=error)
         finally:
             if self._form is not None:
                 self._form.seal()
@@ -169,15 +174,6 @@ def _seconds(retry_after: str | None, now: datetime | None) -> float | None:
     return None if until is None or now is None else max(0.0, (until - now).total_seconds())
 
 
-@cache
-def _user_agent() -> str:
-    try:
-        ours = version("conference-async")
-    except PackageNotFoundError:  # run from a source tree that was not installed
-        ours = "0"
-    return f"conference-async/{ours} aiohttp/{aiohttp.__version__}"
-
-
 class Transport:
     """Makes attempts on an aiohttp session, its own or a borrowed one.
 
@@ -205,7 +201,7 @@ class Transport:
             "Authorization": credentials.authorization,
             "Accept": "application/json",
             "Accept-Charset": "utf-8",
-            "User-Agent": _user_agent(),
+            "User-Agent": _USER_AGENT,
         }
         self._borrowed = session
         self._proxy = proxy

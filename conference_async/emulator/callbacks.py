@@ -1,9 +1,11 @@
 """Delivering callbacks: signed, in order or not, once or twice, and what became of them."""
 
 import asyncio
+import heapq
+import itertools
 import random
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from urllib.parse import urldefrag, urlencode
 
 import attrs
@@ -11,7 +13,7 @@ import attrs
 from conference_async.emulator import posting
 from conference_async.emulator.clock import Clock
 from conference_async.emulator.forms import FORM_TYPE
-from conference_async.emulator.signing import sign
+from conference_async.webhooks.signature import sign
 
 _TOTAL_SECONDS = 15.0
 
@@ -57,13 +59,14 @@ class Callbacks:
         """How many times each is delivered."""
         self.drop = 0.0
         """The share of callbacks that is never sent, 0 to 1."""
-        self.sent: deque[Callback] = deque(maxlen=100_000)
+        self.sent: deque[Callback] = deque(maxlen=20_000)
         """What was delivered, or tried; the newest is last."""
         self._randomness = randomness
         self._clock = clock
+        self._late: list[tuple[float, int, _Letter]] = []
+        self._numbers = itertools.count()
         self._waiting: dict[str, deque[_Letter]] = {}
-        self._lanes: set[asyncio.Task[None]] = set()
-        self._timers: set[asyncio.TimerHandle] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
 
     def send(
         self, url: str, method: str, params: Mapping[str, str], *, token: str, after: float = 0.0
@@ -81,41 +84,40 @@ class Callbacks:
         for _ in range(self.copies):
             late = after + self.delay + self.jitter * self._randomness.random()
             if late:
-                self._post_at(self._clock.time() + late, letter)
+                due = self._clock.time() + late
+                heapq.heappush(self._late, (due, next(self._numbers), letter))
+                self._run(self._post_late(late))
             else:
                 self._post(letter)
 
     async def settled(self) -> None:
         """Wait until no callback is under way; those delayed are waited for too."""
-        while self._lanes or self._timers:
-            await asyncio.wait(self._lanes) if self._lanes else await asyncio.sleep(0.01)
+        while self._tasks:
+            await asyncio.wait(self._tasks)
 
     async def aclose(self) -> None:
         """Drop what is under way."""
-        for timer in self._timers:
-            timer.cancel()
-        self._timers.clear()
-        lanes = list(self._lanes)
-        for lane in lanes:
-            lane.cancel()
-        await asyncio.gather(*lanes, return_exceptions=True)
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _post_at(self, when: float, letter: "_Letter") -> None:
-        def due() -> None:
-            self._timers.discard(timer)
-            self._post(letter)
+    def _run(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
-        timer = self._clock.call_at(when, due)
-        self._timers.add(timer)
+    async def _post_late(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+        # The earliest one, not "its own": timers due at the same instant fire in any order.
+        self._post(heapq.heappop(self._late)[-1])
 
     def _post(self, letter: "_Letter") -> None:
         if letter.url in self._waiting:
             self._waiting[letter.url].append(letter)
-            return
-        self._waiting[letter.url] = deque([letter])
-        lane = asyncio.create_task(self._deliver_all(letter.url))
-        self._lanes.add(lane)
-        lane.add_done_callback(self._lanes.discard)
+        else:
+            self._waiting[letter.url] = deque([letter])
+            self._run(self._deliver_all(letter.url))
 
     async def _deliver_all(self, url: str) -> None:
         waiting = self._waiting[url]

@@ -74,7 +74,7 @@ class Emulator(Settings):
             switchboard, announcer=announcer, clock=clock, mint=mint, recorder=recorder
         )
         conferences = Conferences(switchboard, announcer=announcer, mint=mint)
-        calls = CallLog(mint)
+        calls = CallLog(switchboard, mint=mint)
         self._reception = Reception(
             self,
             clock=clock,
@@ -93,6 +93,8 @@ class Emulator(Settings):
                 "conferences.update": conferences.update,
                 "calls.list": calls.list,
                 "calls.fetch": calls.fetch,
+                "calls.update": calls.update,
+                "accounts.fetch": calls.account,
             },
         )
 
@@ -120,8 +122,9 @@ class Emulator(Settings):
     async def start_listening(self) -> None:
         """Listen, on the same port as before; what it knows is kept."""
         if self._server is None:
-            self._server = Server(self._reception, lambda: self.latency)
-            self.port = await self._server.listen(self.host, self.port, self.ssl_context)
+            server = Server(self._reception, lambda: self.latency)
+            self.port = await server.listen(self.host, self.port, self.ssl_context)
+            self._server = server
 
     async def stop_listening(self) -> None:
         """Refuse connections and reset the open ones; calls go on."""
@@ -228,7 +231,7 @@ class Emulator(Settings):
 
     @property
     def requests(self) -> deque[Request]:
-        """The latest 100,000 requests; the newest is last."""
+        """The latest 20,000 requests; the newest is last."""
         return self._recorder.requests
 
     def count(self, kind: str | None = None) -> int:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from datetime import datetime
+from datetime import UTC, datetime
 
 import attrs
 
@@ -10,6 +10,10 @@ from conference_async.emulator.forms import Form
 from conference_async.emulator.sids import serial_of
 
 LARGEST_ROOM = 250
+
+
+def _today() -> datetime:
+    return datetime.now(UTC).replace(microsecond=0)
 
 
 @attrs.define(kw_only=True, eq=False, repr=False)
@@ -107,8 +111,8 @@ class Room:
     """Live calls by SID, oldest first; queued and ringing ones included."""
     labels: dict[str, Call] = attrs.Factory(dict[str, Call])
     """Live calls by label."""
-    past: deque[Call] = attrs.Factory(lambda: deque[Call](maxlen=1000))
-    """Calls that are over, the latest thousand."""
+    past: deque[Call] = attrs.Factory(deque[Call])
+    """Calls that are over, as many as the account remembers; the newest is last."""
     started: bool = False
     """Whether ``conference-start`` has happened: two are in, one of whom may start it."""
     reason_ended: str | None = None
@@ -150,6 +154,8 @@ class Account:
     """The account whose credentials may address this one too."""
     keep_ended: int = attrs.field(default=10_000, repr=False)
     """How many ended calls, and how many ended conferences, it remembers."""
+    created: datetime = attrs.field(factory=_today, repr=False)
+    """Aware, UTC, whole seconds."""
     next_start: float = attrs.field(default=float("-inf"), repr=False)
     """Loop time of the next free start."""
     open_requests: int = attrs.field(default=0, repr=False)
@@ -160,19 +166,23 @@ class Account:
     """Live conferences by friendly name."""
     calls: dict[str, Call] = attrs.field(factory=dict[str, Call], repr=False)
     """Calls by SID, oldest first."""
-    _ended_rooms: deque[str] = attrs.field(factory=deque[str], init=False, repr=False)
-    _ended_calls: deque[str] = attrs.field(factory=deque[str], init=False, repr=False)
+    _ended_rooms: deque[Room] = attrs.field(factory=deque[Room], init=False, repr=False)
+    _ended_calls: deque[Call] = attrs.field(factory=deque[Call], init=False, repr=False)
 
-    def over(self, ended: Call | Room) -> None:
-        """Note that a call or conference is over, and drop the oldest of too many such."""
-        kept, table = (
-            (self._ended_calls, self.calls)
-            if isinstance(ended, Call)
-            else (self._ended_rooms, self.rooms)
-        )
-        kept.append(ended.sid)
-        if len(kept) > self.keep_ended:
-            table.pop(kept.popleft(), None)
+    def room_over(self, room: Room) -> None:
+        """Note that a conference is over, and forget the oldest of too many such."""
+        self._ended_rooms.append(room)
+        if len(self._ended_rooms) > self.keep_ended:
+            del self.rooms[self._ended_rooms.popleft().sid]
+
+    def call_over(self, call: Call) -> None:
+        """Note that a call is over, and forget the oldest of too many such."""
+        call.room.past.append(call)
+        self._ended_calls.append(call)
+        if len(self._ended_calls) > self.keep_ended:
+            oldest = self._ended_calls.popleft()
+            del self.calls[oldest.sid]
+            oldest.room.past.popleft()
 
 
 def position(resource: Call | Room) -> int:

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable, Mapping
+from email.utils import format_datetime
 from http import HTTPStatus
 
 import attrs
@@ -148,6 +149,7 @@ class Reception:
 
     def _headers(self, account: Account) -> dict[str, str]:
         return {
+            "Date": format_datetime(self._clock.now(), usegmt=True),
             "Twilio-Request-Id": f"RQ{self._randomness.getrandbits(128):032x}",
             "Twilio-Concurrent-Requests": str(account.open_requests),
             "Twilio-Request-Duration": f"{self._settings.latency:.3f}",

@@ -46,7 +46,7 @@ class Recorder:
     """Keeps the latest requests, and counts all of them."""
 
     def __init__(self) -> None:
-        self.requests: deque[Request] = deque(maxlen=100_000)
+        self.requests: deque[Request] = deque(maxlen=20_000)
         self.kinds: Counter[str] = Counter()
         self.rings: Counter[str] = Counter()
         self.starts: deque[float] = deque(maxlen=1_000_000)

@@ -22,12 +22,13 @@ class Server(web.Server):
     A client that leaves does not undo what its request did; it only ends waiting for it.
     """
 
+    _listening: asyncio.Server
+
     def __init__(self, reception: Reception, latency: Callable[[], float]) -> None:
         super().__init__(self._handle, access_log=None)
         self._reception = reception
         self._latency = latency
         self._waiting: dict[web.RequestHandler, asyncio.Future[None]] = {}
-        self._listening: asyncio.Server | None = None
 
     async def listen(self, host: str, port: int, ssl_context: SSLContext | None) -> int:
         """Start listening and return the port."""
@@ -39,10 +40,7 @@ class Server(web.Server):
 
     async def aclose(self) -> None:
         """Stop listening, and reset every connection."""
-        if self._listening is None:
-            return
         self._listening.close()
-        self._listening = None
         for connection in self.connections:
             if connection.transport is not None:
                 connection.transport.abort()

@@ -125,7 +125,7 @@ class Switchboard:
             status = "completed" if call.answered_at is not None else _TAKEN_DOWN_UNANSWERED
             self._release(call, status, left)
         self._announcer.conference_ended(room, by)
-        room.account.over(room)
+        room.account.room_over(room)
 
     def _open(self, account: Account, name: str, form: Form, *, visible_from: float) -> Room:
         date = self._clock.now()
@@ -196,8 +196,7 @@ class Switchboard:
         del room.calls[call.sid]
         if call.label is not None:
             del room.labels[call.label]
-        room.past.append(call)
-        room.account.over(call)
+        room.account.call_over(call)
         self._announcer.left(call, reason)
 
     def _move(self, call: Call, status: str, call_status: str) -> None:

@@ -89,10 +89,11 @@ def participants_query(
     filters = {"muted": muted, "hold": hold, "coaching": coaching}
     pairs: Pairs = []
     for field, value in filters.items():
-        if value not in (None, True, False):
+        if value is None:
+            continue
+        if type(value) is not bool:
             raise InvalidParameter(field, "must be the bool True or False")
-        if value is not None:
-            pairs += _spelled(wire_name(field), bool(value))
+        pairs += _spelled(wire_name(field), value)
     return _query(pairs, page_size)
 
 
@@ -152,7 +153,7 @@ def _spelled(name: str, value: object) -> Iterator[tuple[str, str]]:
         yield name, "true" if value else "false"
     elif isinstance(value, int):
         yield name, str(value)
-    elif isinstance(value, tuple):
+    else:
         for item in cast("tuple[str, ...]", value):
             yield name, item
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import sys
 import textwrap
 from collections.abc import AsyncIterator, Iterator

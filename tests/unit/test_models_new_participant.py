@@ -1,0 +1,276 @@
+"""What may be asked when somebody is brought into a conference."""
+
+from typing import Any
+
+import pytest
+
+from conference_async.errors import InvalidParameter
+from conference_async.models import NewParticipant
+from conference_async.notices import IgnoredParameter, PersonalData
+
+PHONES: dict[str, Any] = {"from_": "+15017122661", "to": "+15558675310"}
+SIP: dict[str, Any] = {"from_": "alice", "to": "sip:bob@example.com"}
+URL = "https://example.com/events"
+COACHED = "CA" + "b" * 32
+
+LEGAL: list[dict[str, Any]] = [
+    {"timeout": 5},
+    {"timeout": 600},
+    {"max_participants": 2},
+    {"max_participants": 250},
+    {"time_limit": 1},
+    {"record": False},
+    {"beep": True},
+    {"beep": "onExit"},
+    {"conference_record": False},
+    {"conference_record": "do-not-record"},
+    {"wait_url": ""},
+    {"wait_url": URL, "wait_method": "GET"},
+    {"status_callback": "http://[::1]:8080/x#rc=2"},
+    {"status_callback": URL, "status_callback_event": ["initiated", "completed"]},
+    {"machine_detection": "enable", "machine_detection_timeout": 1},
+    {"machine_detection": "Enable", "machine_detection_speech_threshold": 1000},
+    {"machine_detection": "Enable", "machine_detection_speech_threshold": 6000},
+    {"machine_detection": "Enable", "machine_detection_speech_end_threshold": 500},
+    {"machine_detection": "Enable", "machine_detection_speech_end_threshold": 5000},
+    {"machine_detection": "Enable", "machine_detection_silence_timeout": 2000},
+    {"machine_detection": "Enable", "machine_detection_silence_timeout": 10000},
+    {"machine_detection": "Enable", "amd_status_callback": URL},
+    {"coaching": True, "call_sid_to_coach": COACHED},
+    {"call_sid_to_coach": COACHED},
+    {"byoc": "BY" + "0" * 32},
+    {"caller_id": "15017122661"},
+    {"from_": "4405512345678", "to": "4157663747"},
+    {"to": "911"},
+    {"extra": {"Passports": ["a", "b"], "EmergencyName": "desk"}},
+    {"label": "a" * 128},
+]
+
+ILLEGAL: list[tuple[str, int | None, dict[str, Any]]] = [
+    ("timeout", 21208, {"timeout": 4}),
+    ("timeout", 21208, {"timeout": 601}),
+    ("timeout", 21208, {"timeout": "60"}),
+    ("timeout", 21208, {"timeout": True}),
+    ("max_participants", None, {"max_participants": 1}),
+    ("max_participants", None, {"max_participants": 251}),
+    ("time_limit", None, {"time_limit": 0}),
+    ("machine_detection_timeout", None, {"machine_detection_timeout": 0}),
+    ("machine_detection_speech_threshold", None, {"machine_detection_speech_threshold": 999}),
+    ("machine_detection_speech_threshold", None, {"machine_detection_speech_threshold": 6001}),
+    ("machine_detection_speech_end_threshold", None,
+     {"machine_detection_speech_end_threshold": 499}),
+    ("machine_detection_speech_end_threshold", None,
+     {"machine_detection_speech_end_threshold": 5001}),
+    ("machine_detection_silence_timeout", None, {"machine_detection_silence_timeout": 1999}),
+    ("machine_detection_silence_timeout", None, {"machine_detection_silence_timeout": 10001}),
+    ("machine_detection", 21234, {"machine_detection": "on"}),
+    ("machine_detection", 21234, {"machine_detection": True}),
+    ("muted", None, {"muted": "false"}),
+    ("record", None, {"record": 1}),
+    ("beep", None, {"beep": "onenter"}),
+    ("beep", None, {"beep": 1}),
+    ("conference_record", None, {"conference_record": "yes"}),
+    ("conference_trim", 13239, {"conference_trim": "trim"}),
+    ("trim", 13239, {"trim": ""}),
+    ("region", None, {"region": "us3"}),
+    ("jitter_buffer_size", None, {"jitter_buffer_size": "Large"}),
+    ("recording_track", None, {"recording_track": "all"}),
+    ("recording_channels", None, {"recording_channels": ["mono"]}),
+    ("status_callback_method", 21209, {"status_callback_method": "PUT"}),
+    ("wait_method", 21209, {"wait_method": "get"}),
+    ("status_callback_event", 21626, {"status_callback_event": "busy"}),
+    ("status_callback_event", 21626, {"status_callback_event": ["ringing", 7]}),
+    ("status_callback_event", 21626, {"status_callback_event": [["ringing"]]}),
+    ("status_callback_event", 21626, {"status_callback_event": 7}),
+    ("status_callback_event", 21626, {"status_callback_event": []}),
+    ("conference_status_callback_event", None, {"conference_status_callback_event": "joined"}),
+    ("status_callback", 21205, {"status_callback": ""}),
+    ("status_callback", 21205, {"status_callback": "example.com/events"}),
+    ("status_callback", 21205, {"status_callback": "ftp://example.com"}),
+    ("status_callback", 21205, {"status_callback": "https:///events"}),
+    ("status_callback", 21205, {"status_callback": "https://example.com:x/"}),
+    ("status_callback", 21205, {"status_callback": "https://exam ple.com/"}),
+    ("status_callback", 21205, {"status_callback": "https://example.com/\n"}),
+    ("status_callback", 21205, {"status_callback": 7}),
+    ("wait_url", None, {"wait_url": "music.mp3"}),
+    ("client_notification_url", None, {"client_notification_url": ""}),
+    ("label", 16024, {"label": "a/b"}),
+    ("label", 16024, {"label": ""}),
+    ("call_sid_to_coach", 13240, {"coaching": True}),
+    ("call_sid_to_coach", 13240, {"call_sid_to_coach": "alice"}),
+    ("byoc", 21300, {"byoc": "CA" + "0" * 32}),
+    ("byoc", 21300, {"byoc": 7}),
+    ("call_reason", None, {"call_reason": ""}),
+    ("call_reason", None, {"call_reason": "a\nb"}),
+    ("call_reason", None, {"call_reason": b"a"}),
+    ("sip_auth_username", 21221, {"sip_auth_username": "x" * 256}),
+    ("sip_auth_password", None, {"sip_auth_username": "a", "sip_auth_password": "x" * 256}),
+    ("sip_auth_password", None, {"sip_auth_username": "a"}),
+    ("caller_display_name", None, {**SIP, "caller_display_name": "A"}),
+    ("caller_display_name", None, {**SIP, "caller_display_name": "A" * 256}),
+    ("to", 21201, {"to": ""}),
+    ("to", 21201, {"to": None}),
+    ("to", 21211, {"to": "bob"}),
+    ("to", 21211, {"to": "12345"}),
+    ("to", 21211, {"to": "+1234567890123456"}),
+    ("to", 21211, {"to": "(555) 867-5310"}),
+    ("to", 21211, {"to": "+15558675310?a=b"}),
+    ("to", 21211, {"to": "sip:"}),
+    ("to", 21211, {"to": "client:"}),
+    ("to", 21211, {"to": "client:a b"}),
+    ("to", 21211, {"to": "+15558675310\n"}),
+    ("to", 21218, {"to": "app:nonsense"}),
+    ("from_", 21213, {"from_": ""}),
+    ("from_", 21213, {"from_": None}),
+    ("from_", 21212, {"from_": "alice"}),
+    ("from_", 21212, {"from_": "client:alice"}),
+    ("from_", 21212, {**SIP, "from_": "sip:alice@example.com"}),
+    ("from_", 21212, {**SIP, "from_": "al ice"}),
+    ("from_", 21212, {**SIP, "from_": "al\x00ice"}),
+    ("caller_id", 21212, {"caller_id": "alice"}),
+    ("caller_id", 21213, {"caller_id": ""}),
+    ("extra", None, {"extra": {"Timeout": "60"}}),
+    ("extra", None, {"extra": {"from": "+15017122661"}}),
+    ("extra", None, {"extra": {"call_sid_to_coach": "x"}}),
+    ("extra", None, {"extra": {"": "x"}}),
+    ("extra", None, {"extra": {"New": 7}}),
+    ("extra", None, {"extra": {"New": ["a", 7]}}),
+    ("extra", None, {"extra": {"New": "\ud800"}}),
+    ("extra", None, {"extra": 7}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("fields", LEGAL, ids=str)
+def test_every_bound_is_inside(fields: dict[str, Any]) -> None:
+    """A value at its bound passes, without a warning, and stays as it was given."""
+    new = NewParticipant(**(PHONES | fields))
+
+    for name in fields.keys() - {"machine_detection", "status_callback_event", "extra"}:
+        assert getattr(new, name) == fields[name]
+
+
+@pytest.mark.parametrize(("parameter", "code", "fields"), ILLEGAL, ids=str)
+@pytest.mark.filterwarnings("ignore::conference_async.notices.IgnoredParameter")
+def test_what_the_service_would_refuse_is_never_sent(
+    parameter: str, code: int | None, fields: dict[str, Any]
+) -> None:
+    """A value out of bounds names its parameter and the service's own code."""
+    with pytest.raises(InvalidParameter) as refused:
+        NewParticipant(**(PHONES | fields))
+
+    assert refused.value.parameter == parameter
+    assert refused.value.code == code
+    assert "8675310" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"muted": "false"}, r"muted: must be the bool True or False, not the text 'false'"),
+        ({"timeout": 700}, r"timeout: must be an int from 5 to 600, not 700 .*21208"),
+        ({"beep": "loud"}, r"beep: must be true, false, onEnter or onExit, not 'loud'"),
+        ({"extra": {"CallSidToCoach": "x"}}, r"as the keyword call_sid_to_coach instead"),
+    ],
+)
+def test_refusal_says_what_would_be_right(fields: dict[str, Any], words: str) -> None:
+    """The message names the bounds or the words, so that the reader need not look them up."""
+    with pytest.raises(InvalidParameter, match=words):
+        NewParticipant(**(PHONES | fields))
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"status_callback_method": "GET"}, "status_callback_method is ignored without"),
+        ({"status_callback_event": "ringing"}, "status_callback_event is ignored without"),
+        ({"wait_url": "", "wait_method": "GET"}, "wait_method is ignored without wait_url"),
+        ({"amd_status_callback": URL}, "amd_status_callback is ignored without machine_detection"),
+        ({"machine_detection_timeout": 5}, "ignored without machine_detection"),
+        ({"sip_auth_password": "x"}, "ignored without sip_auth_username"),
+        ({**SIP, "byoc": "BY" + "0" * 32}, "byoc is ignored for a sip target"),
+        ({"caller_display_name": "Desk"}, "caller_display_name is ignored for a phone target"),
+    ],
+)
+def test_what_the_service_would_ignore_is_a_warning(fields: dict[str, Any], words: str) -> None:
+    """A parameter without effect is a warning at the caller's own line."""
+    with pytest.warns(IgnoredParameter, match=words) as warned:
+        NewParticipant(**(PHONES | fields))
+
+    assert warned[0].filename == __file__
+
+
+def test_label_with_personal_data_is_a_warning() -> None:
+    """A phone number as label is warned of, for labels appear in URLs and logs."""
+    with pytest.warns(PersonalData):
+        NewParticipant(**PHONES, label="+15558675310")
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        SIP,
+        {"from_": "+15017122661", "to": "sips:bob@example.com:5061;transport=tls?x-a=b"},
+        {"from_": "client:alice", "to": "client:bob"},
+        {"from_": "alice", "to": "client:alice?mycustomparam1=foo&mycustomparam2=bar"},
+        {"from_": "+15017122661", "to": "app:AP" + "a" * 32 + "?a=b"},
+        {**SIP, "caller_display_name": "Ab", "caller_id": "desk"},
+        {**SIP, "sip_auth_username": "a", "sip_auth_password": "x" * 255},
+    ],
+)
+def test_other_targets_than_phones_are_called(fields: dict[str, Any]) -> None:
+    """SIP addresses, clients and applications take their own callers and custom parameters."""
+    new = NewParticipant(**fields)
+
+    assert new.to == fields["to"]
+
+
+@pytest.mark.parametrize(
+    "events",
+    ["ringing completed", ["ringing", "completed", "ringing"], iter(("ringing", "completed"))],
+    ids=["text", "list", "iterator"],
+)
+def test_events_come_in_any_form_and_stay_once(events: Any) -> None:
+    """Words separated by spaces and iterables of words are the same request."""
+    new = NewParticipant(**PHONES, status_callback=URL, status_callback_event=events)
+
+    assert new.status_callback_event == ("ringing", "completed")
+
+
+@pytest.mark.parametrize("mode", ["enable", "ENABLE", "Enable"])
+def test_machine_detection_is_spelled_as_the_text_of_the_page(mode: str) -> None:
+    """The page's samples write ``enable``, its text ``Enable``: both are understood."""
+    assert NewParticipant(**PHONES, machine_detection=mode).machine_detection == "Enable"
+
+
+def test_repr_shows_what_was_given_and_no_secret() -> None:
+    """Numbers, passwords, tokens and values of unknown parameters cannot be read in it."""
+    new = NewParticipant(
+        from_="8675309",
+        to="client:bob?token=secret",
+        label="customer",
+        muted=False,
+        caller_id="911",
+        sip_auth_username="alice",
+        sip_auth_password="secret",
+        call_token="secret",
+        client_notification_url="https://user:secret@example.com/push",
+        extra={"Passports": "secret"},
+    )
+
+    assert repr(new) == (
+        "NewParticipant(from_='***5309', to='client:***?***', label='customer', muted=False, "
+        "sip_auth_username='alice', sip_auth_password=***, caller_id='***', call_token=***, "
+        "client_notification_url='https://***@example.com/push', extra={'Passports': ***})"
+    )
+
+
+def test_later_changes_of_the_callers_mapping_do_not_reach_the_request() -> None:
+    """What is kept is a copy, lists included."""
+    items = ["a"]
+    extra: dict[str, Any] = {"Passports": items}
+    new = NewParticipant(**PHONES, extra=extra)
+
+    extra["Other"] = "x"
+    items.append("b")
+
+    assert new.extra == {"Passports": ("a",)}

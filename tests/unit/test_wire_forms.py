@@ -1,0 +1,135 @@
+"""Requests as forms and queries."""
+
+import string
+from datetime import UTC, date, datetime, timedelta, timezone
+from typing import Any
+from urllib.parse import parse_qsl
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from conference_async.errors import InvalidParameter
+from conference_async.models import ConferenceChange, NewParticipant, ParticipantChange
+from conference_async.wire import conferences_query, encode_form, form_pairs, participants_query
+
+PHONES: dict[str, Any] = {"from_": "+15017122661", "to": "+15558675310"}
+TEXT = st.text(st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"]), min_size=1, max_size=50)
+OPTIONAL: dict[str, st.SearchStrategy[Any]] = {
+    "timeout": st.integers(5, 600),
+    "muted": st.booleans(),
+    "beep": st.sampled_from(["true", "onEnter", True, False]),
+    "wait_url": st.sampled_from(["", "https://example.com/a b".replace(" ", "%20")]),
+    "call_reason": TEXT,
+    "call_token": TEXT,
+    "region": st.sampled_from(["us1", "jp1"]),
+    "extra": st.dictionaries(
+        st.text(string.ascii_letters, min_size=30, max_size=40),
+        TEXT | st.lists(TEXT, min_size=1, max_size=3),
+        max_size=2,
+    ),
+}
+
+
+@given(st.fixed_dictionaries({}, optional=OPTIONAL))
+def test_form_reads_back_as_it_was_meant(fields: dict[str, Any]) -> None:
+    """Whatever is given arrives, in order and unharmed; what is None is not sent."""
+    new = NewParticipant(**PHONES, **fields)
+
+    arrived = parse_qsl(
+        encode_form(new).decode("ascii"), keep_blank_values=True, strict_parsing=True
+    )
+
+    assert arrived == form_pairs(new)
+    sent = dict(arrived)
+    assert sent["To"] == "+15558675310"
+    assert ("WaitUrl" in sent) == ("wait_url" in fields)
+    assert sent.get("Timeout") == (str(fields["timeout"]) if "timeout" in fields else None)
+    assert sent.get("Muted") == (str(fields["muted"]).lower() if "muted" in fields else None)
+    assert sent.get("CallReason") == fields.get("call_reason")
+
+
+def test_plus_space_and_letters_are_encoded() -> None:
+    """A plus does not become a space, a space does not break the form, letters are UTF-8."""
+    new = NewParticipant(**PHONES, label="a b+é", wait_url="")
+
+    assert encode_form(new) == (
+        b"From=%2B15017122661&To=%2B15558675310&Label=a+b%2B%C3%A9&WaitUrl="
+    )
+
+
+def test_lists_repeat_their_name() -> None:
+    """Each item of a list is a pair of its own, and unknown parameters come last."""
+    new = NewParticipant(
+        **PHONES,
+        status_callback="https://example.com",
+        status_callback_event=["ringing", "answered"],
+        extra={"Passports": ["x", "y"], "EmergencyCity": "Rome"},
+    )
+
+    assert form_pairs(new)[3:] == [
+        ("StatusCallbackEvent", "ringing"),
+        ("StatusCallbackEvent", "answered"),
+        ("Passports", "x"),
+        ("Passports", "y"),
+        ("EmergencyCity", "Rome"),
+    ]
+
+
+def test_changes_are_forms_too() -> None:
+    """Changes of participants and conferences use the service's names."""
+    assert form_pairs(ParticipantChange(muted=False, beep_on_exit=True)) == [
+        ("Muted", "false"),
+        ("BeepOnExit", "true"),
+    ]
+    assert encode_form(ConferenceChange(status="completed")) == b"Status=completed"
+
+
+def test_participants_are_filtered() -> None:
+    """Only what is asked for is in the query; False is asked for, None is not."""
+    assert participants_query() == ""
+    assert participants_query(muted=True, page_size=1000) == "Muted=true&PageSize=1000"
+    assert participants_query(hold=False, coaching=True) == "Hold=false&Coaching=true"
+
+
+def test_conferences_are_filtered_by_days_in_utc() -> None:
+    """Days become dates in UTC, under names with signs; Status is always sent."""
+    late = datetime(2026, 11, 22, 23, tzinfo=timezone(timedelta(hours=-3)))
+
+    assert conferences_query(status="in-progress") == "Status=in-progress"
+    assert conferences_query(
+        status="init",
+        friendly_name="a b&c",
+        date_created=date(2026, 1, 2),
+        date_created_before=late,
+        date_updated_after=datetime(2026, 3, 4, tzinfo=UTC),
+        page_size=50,
+    ) == (
+        "DateCreated=2026-01-02&DateCreated%3C=2026-11-23&DateUpdated%3E=2026-03-04"
+        "&FriendlyName=a%20b%26c&Status=init&PageSize=50"
+    )
+
+
+@pytest.mark.parametrize("size", [0, 1001, True, "20", -1])
+def test_page_size_is_bounded(size: Any) -> None:
+    """A page holds 1 to 1000."""
+    with pytest.raises(InvalidParameter, match="20007"):
+        participants_query(page_size=size)
+    with pytest.raises(InvalidParameter, match="20007"):
+        conferences_query(status="init", page_size=size)
+
+
+def test_filters_that_the_service_would_misread_are_refused() -> None:
+    """Filters are bools, states are the service's, days are unambiguous, names are names."""
+    wrong: Any = "false"
+    zero: Any = 0
+    with pytest.raises(InvalidParameter, match="muted"):
+        participants_query(muted=wrong)
+    with pytest.raises(InvalidParameter, match="hold"):
+        participants_query(hold=zero)
+    with pytest.raises(InvalidParameter, match="init, in-progress, completed"):
+        conferences_query(status="live")
+    with pytest.raises(InvalidParameter, match="time zone"):
+        conferences_query(status="init", date_created=datetime(2026, 1, 1))  # noqa: DTZ001 - the point
+    with pytest.raises(InvalidParameter, match="conference"):
+        conferences_query(status="init", friendly_name="\ud800")
