@@ -17,6 +17,16 @@ if TYPE_CHECKING:
     from conference_async.cluster.sqlite_store import SQLiteLimit
     from conference_async.conferences import ConferenceHandle, Conferences
     from conference_async.credentials import Credentials
+    from conference_async.dialer import (
+        CallingHours,
+        Dialer,
+        Ledger,
+        Plan,
+        Preview,
+        Quorum,
+        Redial,
+        Report,
+    )
     from conference_async.errors import (
         CallQueueFull,
         ConferenceError,
@@ -68,6 +78,16 @@ _HOMES = {
     "cluster.sqlite_store": ["SQLiteLimit"],
     "conferences": ["ConferenceHandle", "Conferences"],
     "credentials": ["Credentials"],
+    "dialer": [
+        "CallingHours",
+        "Dialer",
+        "Ledger",
+        "Plan",
+        "Preview",
+        "Quorum",
+        "Redial",
+        "Report",
+    ],
     "errors": [
         "CallQueueFull",
         "ConferenceError",
@@ -113,6 +133,7 @@ _HOME = {name: home for home, names in _HOMES.items() for name in names}
 __all__ = [
     "AttemptEvent",
     "CallQueueFull",
+    "CallingHours",
     "Conference",
     "ConferenceChange",
     "ConferenceClient",
@@ -129,9 +150,11 @@ __all__ = [
     "CreateLimit",
     "Credentials",
     "DeadlineExceeded",
+    "Dialer",
     "IgnoredParameter",
     "InvalidParameter",
     "LabelInUse",
+    "Ledger",
     "LedgerError",
     "Limit",
     "LimitSnapshot",
@@ -148,9 +171,14 @@ __all__ = [
     "ParticipantStatus",
     "Participants",
     "PersonalData",
+    "Plan",
     "PostgresLimit",
+    "Preview",
     "Priority",
+    "Quorum",
+    "Redial",
     "RedisLimit",
+    "Report",
     "RequestRefused",
     "RequestTimeout",
     "RetryPolicy",
