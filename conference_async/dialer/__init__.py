@@ -1,13 +1,18 @@
 """Bulk dialling that survives a crash: a plan, a durable ledger, a run, a report."""
 
+from conference_async.dialer.dialer import Dialer
+from conference_async.dialer.hours import CallingHours
 from conference_async.dialer.ledger import Campaign, LedgerStore, Outcome, State
 from conference_async.dialer.plan import FileOptions, Plan
+from conference_async.dialer.policy import Quorum, Redial
 from conference_async.dialer.preview import Preview
 from conference_async.dialer.sqlite_store import Ledger
 from conference_async.dialer.targets import Problem, Target
 
 __all__ = [
+    "CallingHours",
     "Campaign",
+    "Dialer",
     "FileOptions",
     "Ledger",
     "LedgerStore",
@@ -15,6 +20,8 @@ __all__ = [
     "Plan",
     "Preview",
     "Problem",
+    "Quorum",
+    "Redial",
     "State",
     "Target",
 ]

@@ -14,7 +14,7 @@ up by its label, and never simply called again.
 Everything here is a function from values to values; a `LedgerStore` makes them last.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from types import TracebackType
@@ -148,9 +148,15 @@ class Outcome:
         return self._moved(State.UNKNOWN, ended_at=at, reason=reason)
 
     def not_sent(self, reason: str) -> "Outcome":
-        """Return it as never sent, and so still to be called."""
+        """Return it as never sent by this execution, and so still to be called."""
+        attempts = self.attempts - 1
         return self._moved(
-            State.PLANNED, token=None, attempts=self.attempts - 1, sent_at=None, reason=reason
+            State.PLANNED,
+            token=None,
+            label=self.label if attempts else None,
+            attempts=attempts,
+            sent_at=None,
+            reason=reason,
         )
 
     def again(self, reason: str) -> "Outcome":
@@ -259,7 +265,7 @@ class LedgerStore(Protocol):
         """
         ...
 
-    def outcomes(self, *states: State) -> AsyncIterator[Outcome]:
+    def outcomes(self, *states: State) -> AsyncGenerator[Outcome, None]:
         """Yield the targets in these states (all if none are given) in the order of the plan."""
         ...
 

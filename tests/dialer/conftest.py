@@ -1,9 +1,12 @@
 """Fixtures of the dialler's tests."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
+
+from conference_async import ConferenceClient, CreateLimit, Credentials
+from conference_async.emulator import Emulator
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -16,3 +19,21 @@ def idle_event_loop() -> Iterator[None]:
     asyncio.set_event_loop(loop)
     yield
     loop.close()
+
+
+@pytest.fixture
+async def emulator() -> AsyncIterator[Emulator]:
+    """Return a service that answers every call after half a second."""
+    async with Emulator(cps=30) as emulator:
+        yield emulator
+
+
+@pytest.fixture
+async def client(emulator: Emulator) -> AsyncIterator[ConferenceClient]:
+    """Return a client of the emulator that starts 30 calls a second."""
+    async with ConferenceClient(
+        Credentials(emulator.account_sid, emulator.auth_token),
+        base_url=emulator.base_url,
+        limit=CreateLimit(30),
+    ) as client:
+        yield client
