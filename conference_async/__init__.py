@@ -17,6 +17,16 @@ if TYPE_CHECKING:
     from conference_async.cluster.sqlite_store import SQLiteLimit
     from conference_async.conferences import ConferenceHandle, Conferences
     from conference_async.credentials import Credentials
+    from conference_async.dialer import (
+        CallingHours,
+        Dialer,
+        Ledger,
+        Plan,
+        Preview,
+        Quorum,
+        Redial,
+        Report,
+    )
     from conference_async.errors import (
         CallOver,
         CallQueueFull,
@@ -69,6 +79,16 @@ _HOMES = {
     "cluster.sqlite_store": ["SQLiteLimit"],
     "conferences": ["ConferenceHandle", "Conferences"],
     "credentials": ["Credentials"],
+    "dialer": [
+        "CallingHours",
+        "Dialer",
+        "Ledger",
+        "Plan",
+        "Preview",
+        "Quorum",
+        "Redial",
+        "Report",
+    ],
     "errors": [
         "CallOver",
         "CallQueueFull",
@@ -116,6 +136,7 @@ __all__ = [
     "AttemptEvent",
     "CallOver",
     "CallQueueFull",
+    "CallingHours",
     "Conference",
     "ConferenceChange",
     "ConferenceClient",
@@ -132,9 +153,11 @@ __all__ = [
     "CreateLimit",
     "Credentials",
     "DeadlineExceeded",
+    "Dialer",
     "IgnoredParameter",
     "InvalidParameter",
     "LabelInUse",
+    "Ledger",
     "LedgerError",
     "Limit",
     "LimitSnapshot",
@@ -151,9 +174,14 @@ __all__ = [
     "ParticipantStatus",
     "Participants",
     "PersonalData",
+    "Plan",
     "PostgresLimit",
+    "Preview",
     "Priority",
+    "Quorum",
+    "Redial",
     "RedisLimit",
+    "Report",
     "RequestRefused",
     "RequestTimeout",
     "RetryPolicy",

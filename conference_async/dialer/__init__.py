@@ -6,6 +6,7 @@ from conference_async.dialer.ledger import Campaign, LedgerStore, Outcome, State
 from conference_async.dialer.plan import FileOptions, Plan
 from conference_async.dialer.policy import Quorum, Redial
 from conference_async.dialer.preview import Preview
+from conference_async.dialer.report import Report
 from conference_async.dialer.sqlite_store import Ledger
 from conference_async.dialer.targets import Problem, Target
 
@@ -22,6 +23,7 @@ __all__ = [
     "Problem",
     "Quorum",
     "Redial",
+    "Report",
     "State",
     "Target",
 ]

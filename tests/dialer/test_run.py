@@ -24,7 +24,7 @@ def standup(participants: int | Iterable[NewParticipant]) -> Plan:
     """Return a plan that calls people into the stand-up."""
     if isinstance(participants, int):
         participants = people(participants)
-    return Plan.from_participants(participants, conference="standup")
+    return Plan.from_participants(participants, conference="standup", room_size=200)
 
 
 async def outcomes(dialer: Dialer, plan: Plan) -> list[Outcome]:
