@@ -1,0 +1,78 @@
+"""One participant from JSON to value, without a network."""
+
+import asyncio
+import json
+
+import orjson
+from twilio.base.version import Version
+from twilio.rest import Client
+from twilio.rest.api.v2010.account.conference.participant import ParticipantInstance
+
+from benchmarks.contenders import OFFICIAL, OURS
+from benchmarks.figures import Figure, Work, take_turns, times_as_fast
+from benchmarks.server import ACCOUNT_SID, ROOM, participant
+from conference_async.models import Participant
+from conference_async.wire import decode_participant, make_converter
+
+TIMES = 5_000
+
+
+def _official_version() -> Version:
+    return Client(ACCOUNT_SID, "token").api.v2010
+
+
+def measure(base_url: str, rounds: int) -> list[Figure]:  # noqa: ARG001 -- nothing is sent
+    """Return the ratios: of the construction alone, and from the reply's bytes."""
+    payload = participant(7)
+    body = json.dumps(payload).encode()
+    version = _official_version()
+    read = make_converter().get_structure_hook(Participant)
+
+    async def ours_constructs() -> None:
+        for _ in range(TIMES):
+            read(payload, Participant)
+
+    async def official_constructs() -> None:
+        for _ in range(TIMES):
+            ParticipantInstance(version, payload, ACCOUNT_SID, ROOM)
+
+    async def ours_decodes() -> None:
+        for _ in range(TIMES):
+            decode_participant(body)
+
+    async def official_decodes() -> None:
+        for _ in range(TIMES):
+            ParticipantInstance(version, json.loads(body.decode()), ACCOUNT_SID, ROOM)
+
+    async def orjson_decodes() -> None:
+        for _ in range(TIMES):
+            orjson.loads(body)
+
+    constructing: dict[str, Work] = {OURS: ours_constructs, OFFICIAL: official_constructs}
+    decoding: dict[str, Work] = {
+        OURS: ours_decodes,
+        OFFICIAL: official_decodes,
+        "orjson": orjson_decodes,
+    }
+    constructed = asyncio.run(take_turns(constructing, rounds=rounds))
+    decoded = asyncio.run(take_turns(decoding, rounds=rounds))
+    return [
+        Figure(
+            name=f"participant from a dictionary: vs {OFFICIAL}",
+            value=times_as_fast(constructed, OURS, OFFICIAL)["cpu"],
+            unit="x",
+            goal=4.0,
+            guarded=True,
+        ),
+        Figure(
+            name=f"participant from bytes: vs {OFFICIAL}",
+            value=times_as_fast(decoded, OURS, OFFICIAL)["cpu"],
+            unit="x",
+            guarded=True,
+        ),
+        Figure(
+            name="participant from bytes: vs orjson's dictionary alone",
+            value=times_as_fast(decoded, OURS, "orjson")["cpu"],
+            unit="x",
+        ),
+    ]
