@@ -10,9 +10,15 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from conference_async.client import ConferenceClient
+    from conference_async.cluster.postgres_store import PostgresLimit
+    from conference_async.cluster.redis_store import RedisLimit
+    from conference_async.cluster.shared import SharedLimit
+    from conference_async.cluster.slots import SlotStore
+    from conference_async.cluster.sqlite_store import SQLiteLimit
     from conference_async.conferences import ConferenceHandle, Conferences
     from conference_async.credentials import Credentials
     from conference_async.errors import (
+        CallOver,
         CallQueueFull,
         ConferenceError,
         ConferenceFull,
@@ -56,9 +62,15 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "client": ["ConferenceClient"],
+    "cluster.postgres_store": ["PostgresLimit"],
+    "cluster.redis_store": ["RedisLimit"],
+    "cluster.shared": ["SharedLimit"],
+    "cluster.slots": ["SlotStore"],
+    "cluster.sqlite_store": ["SQLiteLimit"],
     "conferences": ["ConferenceHandle", "Conferences"],
     "credentials": ["Credentials"],
     "errors": [
+        "CallOver",
         "CallQueueFull",
         "ConferenceError",
         "ConferenceFull",
@@ -102,6 +114,7 @@ _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
     "AttemptEvent",
+    "CallOver",
     "CallQueueFull",
     "Conference",
     "ConferenceChange",
@@ -138,12 +151,17 @@ __all__ = [
     "ParticipantStatus",
     "Participants",
     "PersonalData",
+    "PostgresLimit",
     "Priority",
+    "RedisLimit",
     "RequestRefused",
     "RequestTimeout",
     "RetryPolicy",
+    "SQLiteLimit",
     "ServiceFailed",
+    "SharedLimit",
     "SignatureMismatch",
+    "SlotStore",
     "TooManyRequests",
     "UnexpectedReply",
     "Unpaced",

@@ -37,15 +37,18 @@ class ConferenceFilters(TypedDict, total=False):
     """Which conferences to list; all that are given must hold. Days are in UTC."""
 
     status: Literal["init", "in-progress", "completed"]
-    """``in-progress`` if not given. It is always sent: the service's own default is changing."""
+    """``in-progress`` if not given; always sent, because the service's own default is changing."""
 
     friendly_name: str | None
+    """Those of this name."""
     date_created: date | None
+    """Those created on that day."""
     date_created_after: date | None
     """That day or later."""
     date_created_before: date | None
     """That day or earlier."""
     date_updated: date | None
+    """Those that last changed on that day."""
     date_updated_after: date | None
     """That day or later."""
     date_updated_before: date | None

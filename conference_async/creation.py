@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-from contextlib import AsyncExitStack
 from datetime import timedelta
 
 import attrs
@@ -85,7 +84,7 @@ class Creation:
             exchange = await self._attempt()
             read = self._read(exchange)
             if isinstance(read, Participant):
-                self._note(exchange, Outcome.DONE, Verdict.RETURN)
+                self._note(exchange, None, Verdict.RETURN)
                 sender.limit.observe(read.queue_time or 0)
                 return read
             outcome = Outcome.UNREADABLE if isinstance(read, UnexpectedReply) else None
@@ -124,7 +123,7 @@ class Creation:
             exchange = attrs.evolve(exchange, attempted=attempted)
         self._history.append(attempted)
         verdict = verdict or self._judge(looked=False)
-        self._sender.report(exchange, len(self._history), verdict.name.lower(), self._label)
+        self._sender.report(exchange, len(self._history), verdict, self._label)
         return verdict
 
     def _judge(self, *, looked: bool) -> Verdict:
@@ -143,8 +142,8 @@ class Creation:
     async def _attempt(self) -> Exchange:
         sender, loop = self._sender, asyncio.get_running_loop()
         entered = loop.time()
-        async with AsyncExitStack() as stack:
-            turn, in_front = await self._wait(stack)
+        turn, in_front = await self._wait()
+        try:
             sent = loop.time()
             attempt = sender.transport.attempt(self._request)
             left = sender.options.timeout
@@ -158,41 +157,25 @@ class Creation:
                     failure = Failure(left=True, error=cancelled)
                     exchange = sender.settle(self._request, failure, **times)
                     self._history.append(exchange.attempted)
-                    sender.report(exchange, len(self._history), "cancelled", self._label)
+                    sender.report(exchange, len(self._history), None, self._label)
                 raise
             finally:
                 if not attempt.left:
                     turn.give_back()
+        finally:
+            sender.congestion.leave()
         return sender.settle(self._request, result, **times)
 
-    async def _wait(self, stack: AsyncExitStack) -> tuple[Turn, float]:
-        """Take a slot and a place; return the turn, to give the slot back if it is not used.
-
-        The place is taken at the front of the line, so that only one create at a time holds one
-        of those that other requests need while it waits for its slot, and so that nothing but
-        the slot stands between a create and its start.
-        """
-        sender, loop = self._sender, asyncio.get_running_loop()
-        options, limit = sender.options, sender.limit
+    async def _wait(self) -> tuple[Turn, float]:
+        """Take a place and a slot, within the deadline."""
+        options, limit = self._sender.options, self._sender.limit
+        if self._deadline_at is None:
+            return await self._front()
         self._refuse_if_late(limit.estimate(options.priority))
         scope = asyncio.timeout_at(self._deadline_at)
         try:
-            async with scope, AsyncExitStack() as held:
-                while True:
-                    async with limit.turn(options.priority, self._ticket) as turn:
-                        await held.enter_async_context(sender.place())
-                        in_front = loop.time()
-                        slot = await turn.slot()
-                    try:
-                        if options.before_send is not None:
-                            await options.before_send(self._label, len(self._history) + 1)
-                    except BaseException:
-                        turn.give_back()
-                        raise
-                    if loop.time() - slot <= FRESH:
-                        stack.push_async_exit(held.pop_all())
-                        return turn, in_front
-                    await held.aclose()
+            async with scope:
+                return await self._front()
         except TimeoutError as error:
             if not scope.expired():
                 raise
@@ -201,6 +184,35 @@ class Creation:
                 "nothing was sent; raise deadline=, or send fewer creates at this CPS",
                 estimate=limit.estimate(options.priority),
             ) from error
+
+    async def _front(self) -> tuple[Turn, float]:
+        """Take a place and a slot; return the turn, to give the slot back if it is not used.
+
+        The place is taken at the front of the line, so that only one create at a time holds one
+        of those that other requests need while it waits for its slot, and so that nothing but
+        the slot stands between a create and its start.
+        """
+        sender, loop = self._sender, asyncio.get_running_loop()
+        options, congestion = sender.options, sender.congestion
+        while True:
+            async with sender.limit.turn(options.priority, self._ticket) as turn:
+                await congestion.enter()
+                try:
+                    in_front = loop.time()
+                    slot = await turn.slot()
+                except BaseException:
+                    congestion.leave()
+                    raise
+            try:
+                if options.before_send is not None:
+                    await options.before_send(self._label, len(self._history) + 1)
+            except BaseException:
+                turn.give_back()
+                congestion.leave()
+                raise
+            if loop.time() - slot <= FRESH:
+                return turn, in_front
+            congestion.leave()
 
     def _refuse_if_late(self, estimate: float) -> None:
         if self._deadline_at is None or self._history:

@@ -20,7 +20,8 @@
     │   ├── CallQueueFull                  22005
     │   └── TooManyRequests                429
     ├── ServiceFailed                      5xx on a request that is safe to repeat
-    ├── RequestTimeout (TimeoutError)      no answer in time, safe to repeat
+    ├── RequestTimeout (TimeoutError)      no answer, or not what was waited for, in time
+    ├── CallOver                           the call ended before what was waited for
     ├── UnexpectedReply                    not JSON, a redirect, the wrong shape
     ├── SignatureMismatch                  a webhook that was not signed with our key
     └── LedgerError                        the campaign's ledger cannot be used
@@ -265,7 +266,30 @@ class ServiceFailed(ConferenceError):
 
 
 class RequestTimeout(ConferenceError, TimeoutError):
-    """No answer came in time to a request that is safe to repeat, and the retries are spent."""
+    """It did not happen in time, and it is safe to repeat.
+
+    Either no answer came to a request, and the retries are spent; or what was waited for did not
+    happen to a call, which goes on.
+    """
+
+
+class CallOver(ConferenceError):
+    """The call ended, or the participant left, before what was waited for could happen.
+
+    Attributes:
+        call_sid: The call (``CA…``).
+        status: How it ended: ``busy``, ``no-answer``, ``failed``, ``canceled``, ``completed``;
+            ``unknown`` where polling cannot see it; None where that was not told.
+        reason: Why the participant left, or why the conference ended, or None.
+    """
+
+    def __init__(
+        self, message: str, *, call_sid: str, status: str | None, reason: str | None
+    ) -> None:
+        super().__init__(message)
+        self.call_sid = call_sid
+        self.status = status
+        self.reason = reason
 
 
 class UnexpectedReply(ConferenceError):

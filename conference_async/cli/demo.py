@@ -56,8 +56,9 @@ async def demo(
 
 
 _NEXT = f"""\
-Next: write the numbers to call below each other under the heading `to`, as people.csv, and try
-  conference-async dial people.csv --conference standup --from {_CALLER} --emulator"""
+Next: put numbers below each other under the heading `to` in people.csv, and try
+  conference-async dial people.csv --conference standup \\
+    --from {_CALLER} --emulator"""
 
 
 def standup() -> list[NewParticipant]:

@@ -2,22 +2,21 @@
 
 import asyncio
 import os
-import shlex
-import signal
-import sys
 from typing import Annotated
 
-from cyclopts import Parameter
+from cyclopts import Parameter, validators
 
+from conference_async.cli.interrupts import on_interrupt
+from conference_async.cli.problems import say
 from conference_async.emulator import Emulator
 
 
 async def emulator(
     *,
     host: str = "127.0.0.1",
-    port: int = 8081,
-    cps: float = 1.0,
-    answer_after: float = 0.5,
+    port: Annotated[int, Parameter(validator=validators.Number(gte=0, lte=65535))] = 8081,
+    cps: Annotated[float, Parameter(validator=validators.Number(gt=0))] = 1.0,
+    answer_after: Annotated[float, Parameter(validator=validators.Number(gte=0))] = 0.5,
     pace: Annotated[bool, Parameter(negative="--no-pace")] = True,
 ) -> None:
     """Run a local service that behaves like the real one, until Ctrl-C ends it with code 0.
@@ -34,9 +33,7 @@ async def emulator(
         pace: Whether calls beyond the CPS queue up, as they do at the real service.
     """
     stopped = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
-    async with Emulator(
+    service = Emulator(
         host=host,
         port=port,
         cps=cps,
@@ -44,14 +41,24 @@ async def emulator(
         pace=pace,
         account_sid=os.environ.get("TWILIO_ACCOUNT_SID"),
         auth_token=os.environ.get("TWILIO_AUTH_TOKEN"),
-    ) as running:
-        print(running.base_url)
-        print(f"export CONFERENCE_ASYNC_BASE_URL={running.base_url}")
-        print(f"export TWILIO_ACCOUNT_SID={shlex.quote(running.account_sid)}")
-        print(f"export TWILIO_AUTH_TOKEN={shlex.quote(running.auth_token)}")
-        if os.environ.get("TWILIO_API_KEY"):
-            print("unset TWILIO_API_KEY TWILIO_API_SECRET")
-        print("# Ctrl-C ends it", flush=True)
-        await stopped.wait()
-        placed = len(running.starts)
-    sys.stderr.write(f"{placed} calls placed\n")
+    )
+    with on_interrupt(stopped.set):
+        async with service as running:
+            print(running.base_url)
+            print(f"export CONFERENCE_ASYNC_BASE_URL={running.base_url}")
+            _print_setting("TWILIO_ACCOUNT_SID", running.account_sid)
+            _print_setting("TWILIO_AUTH_TOKEN", running.auth_token)
+            if os.environ.get("TWILIO_API_KEY"):
+                print("unset TWILIO_API_KEY TWILIO_API_SECRET")
+            print("# Ctrl-C ends it", flush=True)
+            await stopped.wait()
+    say(f"{len(service.starts)} calls were placed")
+
+
+def _print_setting(name: str, value: str) -> None:
+    """Print how to set a variable; one that is set already may be a secret, and stays untold."""
+    print(
+        f"# {name} is the one of this environment"
+        if os.environ.get(name)
+        else f"export {name}={value}"
+    )

@@ -32,6 +32,7 @@ from conference_async.errors import (
     RequestRefused,
 )
 from conference_async.masking import mask
+from conference_async.notices import ConferenceWarning
 
 DONE = 0
 SOME_FAILED = 1
@@ -53,7 +54,13 @@ LEGEND = (
 
 def guarded(command: Callable[[], int | None]) -> int:
     """Return the exit code of a command; what it raises ends as one line on stderr."""
-    warnings.showwarning = _show_warning
+    with warnings.catch_warnings():
+        warnings.simplefilter("default", ConferenceWarning)
+        warnings.showwarning = _show_warning
+        return _code_of(command)
+
+
+def _code_of(command: Callable[[], int | None]) -> int:
     try:
         code = command() or DONE
         sys.stdout.flush()

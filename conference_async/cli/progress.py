@@ -15,6 +15,9 @@ from conference_async.cli.problems import say
 _EVERY = 5.0
 """Seconds between two plain lines."""
 
+_WIDTH = 20
+"""Characters of the bar, so that its line fits on a terminal of 80."""
+
 _RECENT = 31
 """How many outcomes the rate is taken from."""
 
@@ -41,11 +44,10 @@ class DialProgress:
         if not self._quiet and sys.stderr.isatty():
             self._bar = Progress(
                 TextColumn("dialling"),
-                BarColumn(bar_width=None),
+                BarColumn(bar_width=_WIDTH),
                 MofNCompleteColumn(),
                 TextColumn("{task.fields[note]}", markup=False),
                 console=Console(stderr=True, highlight=False),
-                expand=True,
             )
             self._task = self._bar.add_task("dialling", total=self._total, note="")
             self._bar.start()
