@@ -96,7 +96,7 @@ class Creation:
                 verdict, looked = self._judge(looked=True), True
             if verdict is Verdict.RAISE:
                 if looked or self._in_doubt:
-                    raise self._unknown(_what(exchange, read)) from read
+                    raise self._unknown(_what(exchange, read), exchange.result) from read
                 raise sender.error(exchange, "conference") from read
             sender.congestion.budget.spend()
             if self._history[-1].outcome.in_doubt:
@@ -269,7 +269,7 @@ class Creation:
                 )
         return attrs.evolve(found.participant, reconciled=True)
 
-    def _unknown(self, what: str) -> OutcomeUnknown:
+    def _unknown(self, what: str, result: Reply | Failure | None = None) -> OutcomeUnknown:
         error = OutcomeUnknown(
             f"create in {self._conference!r} with label {self._label!r}: {what}. It may have been "
             "placed. Before dialling again ask `await error.reconcile(client)`, look at the "
@@ -277,6 +277,7 @@ class Creation:
             conference=self._conference,
             label=self._label,
             attempts=len(self._history),
+            request_id=result.request_id if isinstance(result, Reply) else None,
         )
         _log.warning("%s", error)
         return error

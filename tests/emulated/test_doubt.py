@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from conference_async import (
+    AttemptEvent,
     ConferenceClient,
     ConfigurationError,
     CreateLimit,
@@ -49,6 +50,38 @@ async def test_what_stops_a_repeat_leaves_the_first_attempt_in_doubt(
 
     assert isinstance(caught.value.__cause__, OSError)
     assert emulator.count("create") == 1
+
+
+async def test_an_unknown_outcome_quotes_the_request_that_was_answered(
+    client: ConferenceClient, emulator: Emulator
+) -> None:
+    """The service's support can look it up; where no answer came there is nothing to quote."""
+    events: list[AttemptEvent] = []
+    participants = client.with_options(on_attempt=events.append).conferences("standup").participants
+    emulator.faults.add(Fault.FAIL_500)
+    with pytest.raises(OutcomeUnknown) as answered:
+        await participants.create(from_=FROM, to=TO)
+    emulator.faults.add(Fault.RESET_BEFORE)
+    with pytest.raises(OutcomeUnknown) as silent:
+        await participants.create(from_=FROM, to=TO)
+
+    assert answered.value.request_id == events[0].request_id
+    assert str(answered.value.request_id).startswith("RQ")
+    assert silent.value.request_id is None
+
+
+async def test_a_second_attempt_is_not_judged_by_the_line_any_more(
+    client: ConferenceClient, emulator: Emulator
+) -> None:
+    """It keeps its place, and goes on while the deadline allows."""
+    emulator.faults.add(Fault.TOO_MANY, retry_after=3)
+    begun = asyncio.get_running_loop().time()
+    room = client.with_options(deadline=10).conferences("standup")
+
+    await room.participants.create(from_=FROM, to=TO)
+
+    assert asyncio.get_running_loop().time() - begun == pytest.approx(3, abs=1e-3)
+    assert emulator.rings(TO) == 1
 
 
 async def test_a_time_out_of_the_callers_own_is_not_taken_for_the_deadline(
