@@ -1,8 +1,6 @@
 """Running a campaign against the emulator, in virtual time."""
 
-import asyncio
-from collections.abc import AsyncIterator, Iterable
-from contextlib import aclosing
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
