@@ -1,6 +1,7 @@
 """Commands about a campaign, read from its ledger."""
 
 import os
+import sys
 from pathlib import Path
 from typing import Annotated, TypeAlias
 
@@ -33,7 +34,7 @@ async def status(ledger: LedgerFile, /, *, output: Output = PLAIN) -> None:
     if whose is None:
         raise LedgerError(f"{ledger.name} is empty: nothing was dialled with it")
     facts = {"campaign": whose.name, "account_sid": whose.account_sid, "targets": whose.total}
-    output.facts({**facts, **{state: counts.get(state, 0) for state in State}})
+    output.facts({**facts, **{state: counts[state] for state in State}})
 
 
 @campaign.command
@@ -66,7 +67,8 @@ async def resume(
     """Go on with a campaign by the command that began it."""
     known = kept(ledger)
     os.chdir(known.directory)
-    tokens = known.arguments[1:] + ("--yes",) * (yes and "--yes" not in known.arguments)
+    sys.argv[1:] = known.arguments  # it is this command that is kept again, and printed
+    tokens = [*known.arguments[1:], *(["--yes"] if yes else [])]
     _, bound, _ = App(default_command=dial).parse_args(
         tokens, print_error=False, exit_on_error=False
     )
@@ -82,10 +84,10 @@ async def reconcile(
     async with store, account.client() as client:
         counts = await store.counts()
         dialer = Dialer(client, ledger=store)
-        doubtful = counts.get(State.SENDING, 0) + counts.get(State.UNKNOWN, 0)
+        doubtful = counts[State.SENDING] + counts[State.UNKNOWN]
         follower = Follower(client=client, dialer=dialer, output=output)
         ended = await follower.follow(dialer.reconcile(), total=doubtful)
-    return problems.UNKNOWN if ended.counts.get(State.UNKNOWN) else problems.DONE
+    return problems.UNKNOWN if ended.counts[State.UNKNOWN] else problems.DONE
 
 
 def _existing(path: Path, *, read_only: bool = False) -> Ledger:

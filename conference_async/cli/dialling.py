@@ -105,7 +105,10 @@ async def dial(
         plans.refuse_bad(preview, rows)
         if run.dry_run:
             return problems.DONE
-        _ask(client, preview.good, run)
+        if _phones_ring(client, run) and not plans.confirmed(
+            f"Call {preview.good} through {client.base_url}?"
+        ):
+            return problems.say("nobody was called", problems.INTERRUPTED)
         await client.conferences.list(limit=1)  # wrong credentials and dead hosts end it here
         command, dialer = CommandLine.of_this_process(), run.dialer(client, ledger)
         before = await _begun(dialer.ledger, plan, command, ledger)
@@ -142,17 +145,9 @@ async def _begun(store: LedgerStore, plan: Plan, command: CommandLine, ledger: P
     return sum(counts[state] for state in (State.PLACED, State.REFUSED, State.UNKNOWN))
 
 
-def _ask(client: ConferenceClient, good: int, run: RunOptions) -> None:
-    """Ask before phones ring.
-
-    Raises:
-        KeyboardInterrupt: The answer is no.
-        ConfigurationError: There is nobody to ask.
-    """
-    if run.yes or urlsplit(client.base_url).hostname in _HERE:
-        return
-    if not plans.confirmed(f"Call {good} through {client.base_url}?"):
-        raise KeyboardInterrupt
+def _phones_ring(client: ConferenceClient, run: RunOptions) -> bool:
+    """Return whether somebody has to be asked before it goes on."""
+    return not run.yes and urlsplit(client.base_url).hostname not in _HERE
 
 
 def _lines(file: Path | None) -> Iterable[str]:

@@ -1,5 +1,6 @@
 """What a plan would do, shown before anybody is called."""
 
+import signal
 import sys
 from datetime import timedelta
 from pathlib import Path
@@ -98,7 +99,11 @@ def confirmed(question: str) -> bool:
         raise ConfigurationError("phones will ring, and there is no terminal to ask at: say --yes")
     sys.stderr.write(f"{question} [y/N] ")
     sys.stderr.flush()
-    return sys.stdin.readline().strip().lower() in {"y", "yes"}
+    interrupted = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:  # the loop would take note of Ctrl-C, and wait for the answer all the same
+        return sys.stdin.readline().strip().lower() in {"y", "yes"}
+    finally:
+        signal.signal(signal.SIGINT, interrupted)
 
 
 def _problem(problem: Problem) -> dict[str, object]:

@@ -35,14 +35,12 @@ class Ended:
         """The exit code that says the worst of it."""
         if self.stopped:
             return problems.INTERRUPTED
-        if self.counts.get(State.UNKNOWN):
+        if self.counts[State.UNKNOWN]:
             return problems.UNKNOWN
-        return (
-            problems.SOME_FAILED if self.left or self.counts.get(State.REFUSED) else problems.DONE
-        )
+        return problems.SOME_FAILED if self.left or self.counts[State.REFUSED] else problems.DONE
 
     def __str__(self) -> str:
-        states = [f"{self.counts[state]} {state}" for state in _OVER if self.counts.get(state)]
+        states = [f"{self.counts[state]} {state}" for state in _OVER if self.counts[state]]
         return ", ".join([*states, f"{self.left} left"] if self.left or not states else states)
 
 

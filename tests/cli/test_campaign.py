@@ -64,8 +64,9 @@ async def test_resume_needs_nothing_but_the_ledger(
     """The command that began the campaign is known; whoever was added to its file is called."""
     with (tmp_path / "people.csv").open("a") as people:
         people.write("+15558675312,carol\n")
-    resumed = await shell.process("campaign", "resume", ledger, "--yes")
-    assert (resumed.code, resumed.out.splitlines()[-1]) == (1, "2 placed, 1 refused")
+    for _ in range(2):
+        resumed = await shell.process("campaign", "resume", ledger, "--yes")
+        assert (resumed.code, resumed.out.splitlines()[-1]) == (1, "2 placed, 1 refused")
     assert emulator.rings("+15558675310") == emulator.rings("+15558675312") == 1
 
 

@@ -2,8 +2,11 @@
 
 import asyncio
 import json
+import os
+import pty
 import shlex
 import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
@@ -149,6 +152,40 @@ async def test_phones_ring_only_if_somebody_says_so(bare_shell: "Shell", tmp_pat
     assert ended.code == 2
     assert "through https://api.twilio.com" in ended.out
     assert "say --yes" in ended.err
+
+
+@pytest.mark.parametrize("answer", [b"n\n", b"\n", b"\x04", None])
+async def test_whoever_does_not_say_yes_calls_nobody(
+    bare_shell: "Shell", tmp_path: Path, files: Files, answer: bytes | None
+) -> None:
+    """No, nothing, the end of input and Ctrl-C at the question all mean no."""
+    terminal, end = pty.openpty()
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "conference_async", "dial", people(tmp_path, 3), *TO_STANDUP),
+        stdin=end,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+        env={
+            **bare_shell.environment,
+            "TWILIO_ACCOUNT_SID": "AC" + "1" * 32,
+            "TWILIO_AUTH_TOKEN": "token",
+        },
+    )
+    assert process.stderr is not None
+    assert (
+        await process.stderr.readuntil(b"[y/N] ")
+        == b"Call 3 through https://api.twilio.com? [y/N] "
+    )
+    if answer is None:
+        process.send_signal(signal.SIGINT)
+    else:
+        os.write(terminal, answer)
+    _, said = await process.communicate()
+    os.close(terminal)
+    os.close(end)
+    assert process.returncode == 130
+    assert said in {b"conference-async: nobody was called\n", b"conference-async: interrupted\n"}
+    assert files() == ["people.csv"]
 
 
 async def test_do_not_call(shell: "Shell", emulator: Emulator, tmp_path: Path) -> None:
