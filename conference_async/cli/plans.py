@@ -97,10 +97,11 @@ def confirmed(question: str) -> bool:
     """
     if not sys.stdin.isatty():
         raise ConfigurationError("phones will ring, and there is no terminal to ask at: say --yes")
-    sys.stderr.write(f"{question} [y/N] ")
-    sys.stderr.flush()
+    # The loop's own handler would take note of Ctrl-C, and wait for the answer all the same.
     interrupted = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:  # the loop would take note of Ctrl-C, and wait for the answer all the same
+    try:
+        sys.stderr.write(f"{question} [y/N] ")
+        sys.stderr.flush()
         return sys.stdin.readline().strip().lower() in {"y", "yes"}
     finally:
         signal.signal(signal.SIGINT, interrupted)
