@@ -45,8 +45,7 @@ class Attendance:
 
     def note(self, outcome: Outcome) -> None:
         """Take note of a target that was placed."""
-        if outcome.conference_sid is not None and outcome.call_sid is not None:
-            self._called.setdefault(outcome.conference_sid, {})[outcome.call_sid] = outcome
+        self._called.setdefault(outcome.conference_sid or "", {})[outcome.call_sid or ""] = outcome
 
     async def census(self) -> Census:
         """Ask who is there; a conference that cannot be asked counts as empty, and is logged."""

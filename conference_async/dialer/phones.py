@@ -40,7 +40,7 @@ def normalised(parameter: str, text: str, default_region: str | None = None) -> 
     """
     text = text.strip()
     if ":" in text:
-        if kind_of(text) is None:
+        if kind_of(text) is None or not text.isprintable():
             raise InvalidParameter(
                 parameter, "must be a phone number, sip:name@host, client:name or app:AP…"
             )

@@ -1,18 +1,25 @@
 """Running a campaign against the emulator: mostly in virtual time, always over real sockets."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from contextlib import aclosing, asynccontextmanager
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 
 import pytest
 
 from conference_async import ConferenceClient, CreateLimit, Credentials, RetryPolicy, Unpaced
-from conference_async.dialer import CallingHours, Dialer, Ledger, Outcome, Plan, State
+from conference_async.dialer import CallingHours, Campaign, Dialer, Ledger, Outcome, Plan, State
 from conference_async.dialer.run import window
 from conference_async.emulator import Emulator, Fault
-from conference_async.errors import ConfigurationError, InvalidParameter, LedgerError, NotAuthorized
+from conference_async.errors import (
+    ConfigurationError,
+    InvalidParameter,
+    LedgerError,
+    NotAuthorized,
+    NotSent,
+)
+from conference_async.line import Priority
 from conference_async.models import NewParticipant
 
 OURS = "+15017122661"
@@ -228,8 +235,6 @@ async def test_a_service_that_cannot_be_asked_decides_nothing(
 
 async def left_in_flight(ledger: Ledger, client: ConferenceClient) -> Outcome:
     """Leave the first target of the stand-up as a killed run may: about to be sent."""
-    from conference_async.dialer import Campaign
-
     async with ledger:
         await ledger.begin(Campaign(name="standup", account_sid=client.account_sid))
         target = Outcome(target="standup/15550000000", to="+15550000000", conference="standup-1")
@@ -238,6 +243,64 @@ async def left_in_flight(ledger: Ledger, client: ConferenceClient) -> Outcome:
         await ledger.swap(target, sending)
         await ledger.end()
     return sending
+
+
+@pytest.mark.looptime
+async def test_stop_is_heard_while_labels_are_looked_up(
+    emulator: Emulator, client: ConferenceClient
+) -> None:
+    """Before anybody is called."""
+    ledger = Ledger()
+    await left_in_flight(ledger, client)
+    dialer = Dialer(client, ledger=ledger)
+    asyncio.get_running_loop().call_later(1, dialer.stop)
+
+    (found,) = await outcomes(dialer, standup(9))
+
+    assert found.state is State.UNKNOWN
+    assert emulator.count("create") == 0
+
+
+@pytest.mark.looptime
+async def test_what_the_service_was_too_busy_for_is_repeated(
+    emulator: Emulator, client: ConferenceClient
+) -> None:
+    """With the same label and the same claim: it is one attempt at calling somebody."""
+    emulator.faults.add(Fault.TOO_MANY)
+
+    (outcome,) = await outcomes(Dialer(client), standup(1))
+
+    assert emulator.count("create") == 2
+    assert (outcome.state, outcome.attempts) == (State.PLACED, 1)
+
+
+class BrokenLimit(Unpaced):
+    """A shared limit whose store is gone, the first time."""
+
+    def __init__(self, error: Exception) -> None:
+        self.errors = [error]
+
+    @asynccontextmanager
+    async def turn(self, priority: Priority, ticket: int) -> AsyncGenerator[Unpaced, None]:  # noqa: ARG002 -- the protocol's signature
+        """Fail once."""
+        if self.errors:
+            raise self.errors.pop()
+        yield self
+
+
+@pytest.mark.looptime
+async def test_a_limit_that_cannot_be_asked_delays_a_call(emulator: Emulator) -> None:
+    """Nothing was sent or written, so it is tried again; what cannot be mended ends the run."""
+    credentials = Credentials(emulator.account_sid, emulator.auth_token)
+    gone, broken = BrokenLimit(NotSent("no store")), BrokenLimit(ConfigurationError("no limit"))
+    async with ConferenceClient(credentials, base_url=emulator.base_url, limit=gone) as client:
+        (outcome,) = await outcomes(Dialer(client), standup(1))
+    async with ConferenceClient(credentials, base_url=emulator.base_url, limit=broken) as client:
+        with pytest.raises(ConfigurationError, match="no limit"):
+            await outcomes(Dialer(client), standup(1))
+
+    assert (outcome.state, outcome.attempts) == (State.PLACED, 1)
+    assert emulator.count("create") == 1
 
 
 @pytest.mark.looptime
