@@ -52,7 +52,6 @@ class Follower:
     dialer: Dialer
     output: Output
     _asked: int = attrs.field(init=False, default=0)
-    _task: "asyncio.Task[object] | None" = attrs.field(init=False, factory=asyncio.current_task)
 
     async def follow(
         self,
@@ -74,7 +73,11 @@ class Follower:
             opening = self.output.dumped({**facts, "outcomes": []})
             print(opening.removesuffix("]}"), end="")
         try:
-            await self._show(outcomes, max(0, total - before))
+            showing = asyncio.create_task(self._show(outcomes, max(0, total - before)))
+            with on_interrupt(lambda: self._stop(showing)):
+                await asyncio.wait({showing})
+            if not showing.cancelled():
+                showing.result()
             async with self.dialer.ledger as ledger:
                 counts = await ledger.counts()
         except BaseException:
@@ -95,29 +98,25 @@ class Follower:
     async def _show(self, outcomes: AsyncGenerator[Outcome, None], total: int) -> None:
         cps, separator = self.client.limit.cps, ""
         progress = DialProgress(total, cps=cps, quiet=self.output.json)
-        try:
-            with on_interrupt(self._stop), progress:
-                async with aclosing(outcomes):
-                    async for outcome in outcomes:
-                        if self.output.json:
-                            print(separator + self._as_json(outcome), end="")
-                            separator = ", "
-                        progress.count(
-                            outcome.state,
-                            queue_time=self.client.limit.snapshot().queue_time,
-                            problem=self._problem(outcome),
-                        )
-        except asyncio.CancelledError:
-            if self._asked <= 1:
-                raise
+        async with aclosing(outcomes):
+            with progress:
+                async for outcome in outcomes:
+                    if self.output.json:
+                        print(separator + self._as_json(outcome), end="")
+                        separator = ", "
+                    progress.count(
+                        outcome.state,
+                        queue_time=self.client.limit.snapshot().queue_time,
+                        problem=self._problem(outcome),
+                    )
 
-    def _stop(self) -> None:
+    def _stop(self, showing: asyncio.Task[None]) -> None:
         self._asked += 1
         if self._asked == 1:
             problems.say("stopping; press Ctrl-C again not to wait for what is under way")
             self.dialer.stop()
-        elif self._task is not None:
-            self._task.cancel()
+        else:
+            showing.cancel()
 
     def _as_json(self, outcome: Outcome) -> str:
         return self.output.dumped(

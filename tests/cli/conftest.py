@@ -4,8 +4,10 @@ import asyncio
 import io
 import json
 import os
+import pty
 import signal
 import sys
+import termios
 from collections.abc import AsyncIterator, Callable
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
@@ -39,6 +41,18 @@ class Ended:
         return json.loads(self.out)
 
 
+def _everything(screen: int) -> bytes:
+    shown = bytearray()
+    try:
+        while some := os.read(screen, 4096):
+            shown += some
+    except OSError:  # how a terminal says that nobody holds its other end any more
+        pass
+    finally:
+        os.close(screen)
+    return bytes(shown)
+
+
 @attrs.define
 class Shell:
     """Runs ``conference-async`` with an environment."""
@@ -68,6 +82,21 @@ class Shell:
     async def process(self, *arguments: str, **environment: str) -> Ended:
         """Run a command to its end, in a process of its own."""
         return await self.end(await self.start(*arguments, **environment))
+
+    async def terminal(self, *arguments: str, columns: int = 80, **environment: str) -> Ended:
+        """Run a command to its end on a terminal; what it printed there is ``out``."""
+        screen, end = pty.openpty()
+        termios.tcsetwinsize(end, (50, columns))
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "conference_async", *arguments),
+            stdin=end,
+            stdout=end,
+            stderr=end,
+            env={**self.environment, "TERM": "xterm-256color", **environment},
+        )
+        os.close(end)
+        out = await asyncio.to_thread(_everything, screen)
+        return Ended(await process.wait(), out.decode().replace("\r\n", "\n"), "")
 
     async def run(self, *arguments: str, **environment: str) -> Ended:
         """Run a command to its end in a thread of this process, which takes a tenth of the time."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import pytest
 
+from conference_async.dialer import Ledger
 from conference_async.emulator import Emulator, Fault
 
 Files: TypeAlias = Callable[[], list[str]]
@@ -77,11 +78,20 @@ async def test_a_ledger_is_for_one_campaign(
     before = emulator.count("create")
     ended = await shell.run(
         *("dial", str(tmp_path / "people.csv"), "--conference", "retro", "--from", CALLER),
-        *("--ledger", ledger),
+        *("--ledger", ledger, "--json"),
     )
-    assert ended.code == 2
+    assert (ended.code, ended.json["outcomes"]) == (2, [])
     assert "this ledger belongs to the campaign" in ended.err
     assert emulator.count("create") == before
+
+
+async def test_a_ledger_that_was_never_used(shell: "Shell", tmp_path: Path) -> None:
+    """A ledger without a campaign says so."""
+    async with Ledger(tmp_path / "my.ledger"):
+        pass
+    ended = await shell.run("campaign", "status", str(tmp_path / "my.ledger"))
+    assert ended.code == 2
+    assert "nothing was dialled with it" in ended.err
 
 
 @pytest.mark.parametrize("command", ["status", "report", "resume", "reconcile"])

@@ -7,12 +7,15 @@ import pty
 import shlex
 import signal
 import sys
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 import pytest
 
+from conference_async.cli.runs import Ended
+from conference_async.dialer import State
 from conference_async.emulator import Emulator, Fault
 
 Files: TypeAlias = Callable[[], list[str]]
@@ -24,11 +27,11 @@ CALLER = "+15017122661"
 TO_STANDUP = ("--conference", "standup", "--from", CALLER, "--cps", "30")
 
 
-def people(folder: Path, count: int, *more: str) -> str:
+def people(folder: Path, count: int, *more: str, encoding: str = "utf-8") -> str:
     """Write a file of so many people, and further lines."""
     lines = ["to,label", *(f"+155586753{number:02},p{number}" for number in range(count)), *more]
     path = folder / "people.csv"
-    path.write_text("\n".join(lines) + "\n")
+    path.write_text("\n".join(lines) + "\n", encoding=encoding)
     return str(path)
 
 
@@ -83,6 +86,15 @@ async def test_a_dry_run_calls_nobody(
     assert emulator.ring_counts == {}
 
 
+async def test_long_lists_of_bad_rows_are_cut(shell: "Shell", tmp_path: Path) -> None:
+    """A person gets the first twenty bad rows and what else is odd, not a thousand lines."""
+    rows = people(tmp_path, 1, *["12,né"] * 30, encoding="cp1252")
+    ended = await shell.run("dial", rows, *TO_STANDUP, "--dry-run", "--skip-bad-rows")
+    assert ended.out.count("  row ") == 20
+    assert "  and 10 more" in ended.out
+    assert "note         " in ended.out
+
+
 async def test_a_bad_row_stops_it_before_anybody_is_called(
     shell: "Shell", emulator: Emulator, tmp_path: Path
 ) -> None:
@@ -96,6 +108,25 @@ async def test_a_bad_row_stops_it_before_anybody_is_called(
     skipping = await shell.run("dial", file, *TO_STANDUP, "--skip-bad-rows")
     assert skipping.code == 0
     assert len(emulator.ring_counts) == 2
+
+
+@pytest.mark.parametrize(
+    ("counts", "stopped", "left", "code", "words"),
+    [
+        ({}, False, 0, 0, "0 left"),
+        ({State.PLACED: 3, State.SKIPPED: 1}, False, 0, 0, "3 placed, 1 skipped"),
+        ({State.PLACED: 3}, False, 2, 1, "3 placed, 2 left"),
+        ({State.REFUSED: 1}, False, 0, 1, "1 refused"),
+        ({State.REFUSED: 1, State.UNKNOWN: 1}, False, 0, 5, "1 refused, 1 unknown"),
+        ({State.PLACED: 3, State.UNKNOWN: 1}, True, 1, 130, "3 placed, 1 unknown, 1 left"),
+    ],
+)
+def test_the_code_says_the_worst(
+    counts: dict[State, int], *, stopped: bool, left: int, code: int, words: str
+) -> None:
+    """Ctrl-C goes before doubt, doubt before refusals, and those who are left count too."""
+    ended = Ended(counts=Counter(counts), stopped=stopped, left=left)
+    assert (ended.code, str(ended)) == (code, words)
 
 
 @pytest.mark.parametrize(
