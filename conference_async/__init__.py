@@ -10,8 +10,23 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from conference_async.client import ConferenceClient
+    from conference_async.cluster.postgres_store import PostgresLimit
+    from conference_async.cluster.redis_store import RedisLimit
+    from conference_async.cluster.shared import SharedLimit
+    from conference_async.cluster.slots import SlotStore
+    from conference_async.cluster.sqlite_store import SQLiteLimit
     from conference_async.conferences import ConferenceHandle, Conferences
     from conference_async.credentials import Credentials
+    from conference_async.dialer import (
+        CallingHours,
+        Dialer,
+        Ledger,
+        Plan,
+        Preview,
+        Quorum,
+        Redial,
+        Report,
+    )
     from conference_async.errors import (
         CallQueueFull,
         ConferenceError,
@@ -56,8 +71,23 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "client": ["ConferenceClient"],
+    "cluster.postgres_store": ["PostgresLimit"],
+    "cluster.redis_store": ["RedisLimit"],
+    "cluster.shared": ["SharedLimit"],
+    "cluster.slots": ["SlotStore"],
+    "cluster.sqlite_store": ["SQLiteLimit"],
     "conferences": ["ConferenceHandle", "Conferences"],
     "credentials": ["Credentials"],
+    "dialer": [
+        "CallingHours",
+        "Dialer",
+        "Ledger",
+        "Plan",
+        "Preview",
+        "Quorum",
+        "Redial",
+        "Report",
+    ],
     "errors": [
         "CallQueueFull",
         "ConferenceError",
@@ -103,6 +133,7 @@ _HOME = {name: home for home, names in _HOMES.items() for name in names}
 __all__ = [
     "AttemptEvent",
     "CallQueueFull",
+    "CallingHours",
     "Conference",
     "ConferenceChange",
     "ConferenceClient",
@@ -119,9 +150,11 @@ __all__ = [
     "CreateLimit",
     "Credentials",
     "DeadlineExceeded",
+    "Dialer",
     "IgnoredParameter",
     "InvalidParameter",
     "LabelInUse",
+    "Ledger",
     "LedgerError",
     "Limit",
     "LimitSnapshot",
@@ -138,12 +171,22 @@ __all__ = [
     "ParticipantStatus",
     "Participants",
     "PersonalData",
+    "Plan",
+    "PostgresLimit",
+    "Preview",
     "Priority",
+    "Quorum",
+    "Redial",
+    "RedisLimit",
+    "Report",
     "RequestRefused",
     "RequestTimeout",
     "RetryPolicy",
+    "SQLiteLimit",
     "ServiceFailed",
+    "SharedLimit",
     "SignatureMismatch",
+    "SlotStore",
     "TooManyRequests",
     "UnexpectedReply",
     "Unpaced",

@@ -37,15 +37,18 @@ class ConferenceFilters(TypedDict, total=False):
     """Which conferences to list; all that are given must hold. Days are in UTC."""
 
     status: Literal["init", "in-progress", "completed"]
-    """``in-progress`` if not given. It is always sent: the service's own default is changing."""
+    """``in-progress`` if not given; always sent, because the service's own default is changing."""
 
     friendly_name: str | None
+    """Those of this name."""
     date_created: date | None
+    """Those created on that day."""
     date_created_after: date | None
     """That day or later."""
     date_created_before: date | None
     """That day or earlier."""
     date_updated: date | None
+    """Those that last changed on that day."""
     date_updated_after: date | None
     """That day or later."""
     date_updated_before: date | None
@@ -58,7 +61,7 @@ class Conferences:
 
     _sender: Sender
 
-    def __call__(self, sid_or_name: str) -> "ConferenceHandle":
+    def __call__(self, sid_or_name: str | None) -> "ConferenceHandle":
         """Return a handle of one conference, without I/O.
 
         Args:
@@ -134,10 +137,10 @@ class ConferenceHandle:
     live conference of that name once and keeps to it.
     """
 
-    def __init__(self, sender: Sender, sid_or_name: str) -> None:
+    def __init__(self, sender: Sender, sid_or_name: str | None) -> None:
         self._sender = sender
         self.name = check_conference(sid_or_name)
-        self._sid = sid_or_name if is_conference_sid(sid_or_name) else None
+        self._sid = self.name if is_conference_sid(self.name) else None
         self.participants = Participants(self, sender)
 
     async def resolve(self) -> str:

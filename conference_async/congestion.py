@@ -101,11 +101,16 @@ class Congestion:
         self.budget.earn()
 
     def failed(self, retry_after: float | None = None) -> None:
-        """Note a 429, or that no connection could be made: everybody backs off."""
-        if self.pause() > 0 and retry_after is None:
-            return  # it left before the back-off began, and says nothing new
-        self._failures += 1
-        self._places = max(1.0, self._places / 2)
+        """Note a 429, or that no connection could be made: everybody backs off.
+
+        Requests that were under way when the back-off began say nothing new, unless the service
+        asks for a longer one.
+        """
         now = asyncio.get_running_loop().time()
+        if now >= self._resume_at:
+            self._failures += 1
+            self._places = max(1.0, self._places / 2)
+        elif retry_after is None:
+            return
         delay = self._policy.delay(self._failures, retry_after)
         self._resume_at = max(self._resume_at, now + delay)

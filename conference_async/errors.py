@@ -60,6 +60,7 @@ def _rebuild(
     cls: type[ConferenceError], args: tuple[object, ...], state: Mapping[str, object]
 ) -> ConferenceError:
     error = cls.__new__(cls, *args)
+    error.args = args  # a TimeoutError is an OSError, whose __new__ leaves them to __init__
     error.__dict__.update(state)
     return error
 

@@ -8,7 +8,7 @@ https://www.twilio.com/docs/voice/api/conference-participant-resource#create-a-p
 import asyncio
 import logging
 import math
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Protocol
 
@@ -160,7 +160,7 @@ class CreateLimit:
         return loop
 
     @asynccontextmanager
-    async def turn(self, priority: Priority, ticket: int) -> AsyncIterator["LocalTurn"]:
+    async def turn(self, priority: Priority, ticket: int) -> AsyncGenerator["LocalTurn", None]:
         """Wait for the front of the line and hold it inside the ``async with``."""
         loop = self._on_running_loop()
         line = self._line
@@ -263,7 +263,7 @@ class Unpaced:
     cps = math.inf
 
     @asynccontextmanager
-    async def turn(self, priority: Priority, ticket: int) -> AsyncIterator["Unpaced"]:  # noqa: ARG002 -- the protocol's signature
+    async def turn(self, priority: Priority, ticket: int) -> AsyncGenerator["Unpaced", None]:  # noqa: ARG002 -- the protocol's signature
         """Enter at once."""
         yield self
 

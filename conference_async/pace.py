@@ -36,6 +36,10 @@ class Slowdown:
             if self.factor < 1 and since >= 1:
                 self.factor, self._changed = min(1.0, self.factor + self.STEP), now
 
+    def adopt(self, *, factor: float, queue_time: int, changed: float) -> None:
+        """Take over what another process made of its queue times, `changed` being an instant."""
+        self.factor, self.queue_time, self._changed = factor, queue_time, changed
+
 
 class Schedule:
     """The instants at which creates may start; arithmetic only, in seconds of one clock.

@@ -1,6 +1,7 @@
 """Lists that come in pages, streamed: the next page is fetched while this one is used."""
 
 import asyncio
+import math
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import Generic, TypeVar
@@ -43,9 +44,10 @@ class Listing(Generic[T]):
     key: Callable[[T], object]
     resource: str
 
-    async def pages(self) -> AsyncGenerator[list[T], None]:
-        """Yield the items of each page; at most one page is fetched ahead."""
+    async def pages(self, limit: int | None = None) -> AsyncGenerator[list[T], None]:
+        """Yield the items of each page, at most `limit` in all; one page is fetched ahead."""
         path: str | None = self.path
+        left = math.inf if limit is None else limit
         visited: set[str] = set()
         seen: set[object] = set()
         seen_before: set[object] = set()
@@ -54,7 +56,15 @@ class Listing(Generic[T]):
             while path is not None:
                 visited.add(path)
                 page = await ahead
-                path = None if page.next_page_uri is None else next_page_path(page.next_page_uri)
+                keys = list(map(self.key, page.items))
+                fresh = [
+                    item
+                    for item, key in zip(page.items, keys, strict=True)
+                    if key not in seen and key not in seen_before
+                ]
+                left -= len(fresh)
+                linked = page.next_page_uri if left > 0 else None
+                path = None if linked is None else next_page_path(linked)
                 if path in visited:
                     raise UnexpectedReply(
                         f"{self.kind}: a page links to one that was read already, so the list "
@@ -62,16 +72,10 @@ class Listing(Generic[T]):
                     )
                 if path is not None:
                     ahead = self._fetch(path)
-                keys = [self.key(item) for item in page.items]
-                fresh = [
-                    item
-                    for item, key in zip(page.items, keys, strict=True)
-                    if key not in seen and key not in seen_before
-                ]
                 seen.update(keys)
                 if len(seen) >= REMEMBERED:
                     seen, seen_before = set(), seen
-                yield fresh
+                yield fresh if left >= 0 else fresh[: int(left)]
         finally:
             ahead.cancel()
             await asyncio.gather(ahead, return_exceptions=True)
@@ -85,15 +89,12 @@ class Listing(Generic[T]):
 
     async def stream(self, limit: int | None) -> AsyncGenerator[T, None]:
         """Yield the items one by one, at most `limit` of them."""
-        left = limit
-        async with aclosing(self.pages()) as pages:
+        if limit == 0:
+            return
+        async with aclosing(self.pages(limit)) as pages:
             async for page in pages:
-                for item in page if left is None else page[:left]:
+                for item in page:
                     yield item
-                if left is not None:
-                    left -= len(page)
-                    if left <= 0:
-                        return
 
 
 def page_size_for(limit: int | None, page_size: int | None) -> int | None:

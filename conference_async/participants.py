@@ -61,7 +61,7 @@ class Participants:
     _room: Room
     _sender: Sender
 
-    def __call__(self, call_sid_or_label: str) -> "ParticipantHandle":
+    def __call__(self, call_sid_or_label: str | None) -> "ParticipantHandle":
         """Return a handle of one participant, without I/O.
 
         Args:
@@ -193,7 +193,9 @@ class ParticipantHandle:
 
         https://www.twilio.com/docs/voice/api/conference-participant-resource#delete-a-participant
         """
-        await self._send("delete", "DELETE")
+        # With a form, if an empty one: a DELETE repeated by aiohttp itself would find nobody, and
+        # its 404 would pass for the answer to the first.
+        await self._send("delete", "DELETE", b"")
 
     async def mute(self) -> Participant:
         """Let nobody hear the participant."""
@@ -227,7 +229,7 @@ class ParticipantHandle:
         """
         return await self.update(announce_url=url, announce_method=method)
 
-    async def coach(self, call_sid: str) -> Participant:
+    async def coach(self, call_sid: str | None) -> Participant:
         """Let the participant hear everybody and be heard by one of them only.
 
         Args:

@@ -65,15 +65,12 @@ class Sender:
         if deadline_at is None:
             exchange, verdict = await self._repeat(request, history, None, gone_is_done)
         else:
-            scope = asyncio.timeout_at(deadline_at)
             try:
-                async with scope:
+                async with asyncio.timeout_at(deadline_at):
                     exchange, verdict = await self._repeat(
                         request, history, deadline_at, gone_is_done
                     )
             except TimeoutError as error:
-                if not scope.expired():
-                    raise
                 raise RequestTimeout(
                     f"{request.kind}: not done within its deadline of {self.options.deadline:g} s, "
                     f"after {len(history)} whole attempts; it is safe to repeat"

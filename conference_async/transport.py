@@ -19,6 +19,7 @@ FORM = "application/x-www-form-urlencoded"
 MAX_REPLY_BYTES = 32 * 1024 * 1024
 """The longest reply that is read; a page of 1,000 participants has less than one MiB."""
 
+_NO_CONNECTION = (aiohttp.ClientConnectorError, aiohttp.ClientHttpProxyError)
 _USER_AGENT = f"conference-async/{__version__} aiohttp/{aiohttp.__version__}"
 
 # Attempts are timed as a whole, by a clock that does not round: aiohttp rounds up its own.
@@ -37,7 +38,8 @@ class Request:
     """Path and query, percent-encoded, beginning with a slash."""
 
     form: bytes | None = None
-    """The encoded form, or None for a request without a body."""
+    """The encoded form, or None for a request without a body. Whatever must not be repeated
+    behind our back has one, if an empty one: aiohttp repeats some requests by itself."""
 
 
 @attrs.frozen(kw_only=True)
@@ -82,7 +84,7 @@ class Failure:
     """An attempt without a whole answer."""
 
     left: bool
-    """Whether any byte of the request's body may have reached the network."""
+    """Whether the request may have reached the network: any byte of its form, if it has one."""
 
     error: BaseException
 
@@ -150,7 +152,9 @@ class Attempt:
                 body = await _read(response)
                 return Reply(status=response.status, body=body, headers=response.headers)
         except Exception as error:  # noqa: BLE001 -- whatever a connector, proxy or codec raises is sorted by `left`
-            return Failure(left=self.left, error=error)
+            connected = not isinstance(error, _NO_CONNECTION)
+            left = connected if self._form is None else self.left
+            return Failure(left=left, error=error)
         finally:
             if self._form is not None:
                 self._form.seal()

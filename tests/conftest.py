@@ -1,10 +1,15 @@
 """Fixtures that every test may use."""
 
+import asyncio
 from collections.abc import Iterator
 
 import pytest
 from blockbuster import BlockBuster, blockbuster_ctx
 from hypothesis import HealthCheck, settings
+
+# looptime asks for the current loop before each test, and Python 3.11 would make one for a test
+# without any, which nobody closes.
+asyncio.set_event_loop(None)
 
 settings.register_profile(
     "default", deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]

@@ -1,4 +1,4 @@
-"""Operations on the account's call log."""
+"""Operations on an account and its calls."""
 
 from datetime import datetime
 
@@ -6,24 +6,39 @@ from conference_async.emulator import parameters, resources
 from conference_async.emulator.forms import Form
 from conference_async.emulator.operations import Asked
 from conference_async.emulator.paging import page
-from conference_async.emulator.replies import Reply, render, render_page
+from conference_async.emulator.parties import Call
+from conference_async.emulator.replies import ApiError, Reply, render, render_page
 from conference_async.emulator.sids import SidMint
+from conference_async.emulator.switchboard import Switchboard
 
 _DAY = len("2026-01-31")
 
 
 class CallLog:
-    """Fetch and list calls, ended and queued ones included."""
+    """Fetch, list and end calls, ended and queued ones included; fetch their account."""
 
-    def __init__(self, mint: SidMint) -> None:
+    def __init__(self, switchboard: Switchboard, *, mint: SidMint) -> None:
+        self._switchboard = switchboard
         self._mint = mint
+
+    def account(self, asked: Asked) -> Reply:
+        """Show the account."""
+        return render(resources.account(asked.account), "Account", xml=asked.route.xml)
 
     def fetch(self, asked: Asked) -> Reply:
         """Show one call, over or not."""
-        call = asked.account.calls.get(asked.route.parent)
-        if call is None or call.visible_from > asked.at:
-            raise asked.missing()
-        return render(resources.call_record(call), "Call", xml=asked.route.xml)
+        return self._show(_call(asked), asked)
+
+    def update(self, asked: Asked) -> Reply:
+        """End a live call; ``canceled`` leaves one alone that was answered."""
+        parameters.check(asked.form, parameters.UPDATE_CALL)
+        call = _call(asked)
+        if call.ended is not None:
+            raise ApiError(21220, "Call is not in-progress")
+        status = (asked.form.text("Status") or "").lower()
+        if status == "completed" or (status == "canceled" and call.answered_at is None):
+            self._switchboard.take_down(call)
+        return self._show(call, asked)
 
     def list(self, asked: Asked) -> Reply:
         """Show calls; a ``StartTime`` filter hides those that have not started."""
@@ -49,6 +64,16 @@ class CallLog:
             mint=self._mint,
         )
         return render_page(envelope, "calls", xml=asked.route.xml)
+
+    def _show(self, call: Call, asked: Asked) -> Reply:
+        return render(resources.call_record(call), "Call", xml=asked.route.xml)
+
+
+def _call(asked: Asked) -> Call:
+    call = asked.account.calls.get(asked.route.parent)
+    if call is None or call.visible_from > asked.at:
+        raise asked.missing()
+    return call
 
 
 def _within(query: Form, name: str, moment: datetime | None) -> bool:

@@ -74,7 +74,7 @@ class Emulator(Settings):
             switchboard, announcer=announcer, clock=clock, mint=mint, recorder=recorder
         )
         conferences = Conferences(switchboard, announcer=announcer, mint=mint)
-        calls = CallLog(mint)
+        calls = CallLog(switchboard, mint=mint)
         self._reception = Reception(
             self,
             clock=clock,
@@ -93,6 +93,8 @@ class Emulator(Settings):
                 "conferences.update": conferences.update,
                 "calls.list": calls.list,
                 "calls.fetch": calls.fetch,
+                "calls.update": calls.update,
+                "accounts.fetch": calls.account,
             },
         )
 

@@ -215,6 +215,9 @@ UPDATE_CONFERENCE: Mapping[str, Rule] = {
 }
 """Update a conference."""
 
+UPDATE_CALL: Mapping[str, Rule] = {"Status": _one_of("canceled", "completed")}
+"""Update a call; sending it elsewhere (``Url``, ``Twiml``) is not part of this."""
+
 LIST: Mapping[str, Rule] = {"Coaching": _BOOLEAN, "Hold": _BOOLEAN, "Muted": _BOOLEAN}
 """List participants."""
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from datetime import datetime
+from datetime import UTC, datetime
 
 import attrs
 
@@ -10,6 +10,10 @@ from conference_async.emulator.forms import Form
 from conference_async.emulator.sids import serial_of
 
 LARGEST_ROOM = 250
+
+
+def _today() -> datetime:
+    return datetime.now(UTC).replace(microsecond=0)
 
 
 @attrs.define(kw_only=True, eq=False, repr=False)
@@ -150,6 +154,8 @@ class Account:
     """The account whose credentials may address this one too."""
     keep_ended: int = attrs.field(default=10_000, repr=False)
     """How many ended calls, and how many ended conferences, it remembers."""
+    created: datetime = attrs.field(factory=_today, repr=False)
+    """Aware, UTC, whole seconds."""
     next_start: float = attrs.field(default=float("-inf"), repr=False)
     """Loop time of the next free start."""
     open_requests: int = attrs.field(default=0, repr=False)

@@ -3,7 +3,7 @@
 from datetime import datetime
 from email.utils import format_datetime
 
-from conference_async.emulator.parties import Call, Room
+from conference_async.emulator.parties import Account, Call, Room
 from conference_async.emulator.replies import API_VERSION, Json
 
 _LISTED = {"initiated": "ringing"}
@@ -75,6 +75,26 @@ def call_record(call: Call) -> dict[str, Json]:
         "end_time": _date(call.ended),
         "duration": None if call.duration is None else str(call.duration),
         "uri": f"/{API_VERSION}/Accounts/{account.sid}/Calls/{call.sid}.json",
+    }
+
+
+def account(shown: Account) -> dict[str, Json]:
+    """Return an account, without the token, which the caller knows or is not to know."""
+    path = f"/{API_VERSION}/Accounts/{shown.sid}"
+    return {
+        "sid": shown.sid,
+        "owner_account_sid": shown.parent.sid if shown.parent else shown.sid,
+        "friendly_name": "Emulated account",
+        "type": "Full",
+        "status": "active",
+        "auth_token": None,
+        "date_created": format_datetime(shown.created),
+        "date_updated": format_datetime(shown.created),
+        "uri": f"{path}.json",
+        "subresource_uris": {
+            "calls": f"{path}/Calls.json",
+            "conferences": f"{path}/Conferences.json",
+        },
     }
 
 

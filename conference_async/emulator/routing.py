@@ -19,6 +19,8 @@ Kind = Literal[
     "conferences.update",
     "calls.list",
     "calls.fetch",
+    "calls.update",
+    "accounts.fetch",
     "unknown",
 ]
 
@@ -32,7 +34,8 @@ _OPERATIONS: Mapping[tuple[str | None, ...], Mapping[str, Kind]] = {
         "DELETE": "delete",
     },
     ("Calls",): {"GET": "calls.list"},
-    ("Calls", None): {"GET": "calls.fetch"},
+    ("Calls", None): {"GET": "calls.fetch", "POST": "calls.update"},
+    (): {"GET": "accounts.fetch"},
 }
 """Path shapes below an account, None for a parameter, with the methods that each allows."""
 

@@ -59,7 +59,7 @@ def check_label(label: str) -> str:
         InvalidParameter: It is empty, too long, shaped like a Call SID, ``.`` or ``..``, or holds
             ``/``, ``%2F`` or a control character (the service's error 16024).
     """
-    _check_segment("label", label, LABEL_INVALID)
+    _segment("label", label, LABEL_INVALID)
     if is_call_sid(label):
         raise InvalidParameter(
             "label",
@@ -70,21 +70,22 @@ def check_label(label: str) -> str:
     return label
 
 
-def check_conference(sid_or_name: str) -> str:
-    """Return `sid_or_name` if it can address a conference: a Conference SID or a friendly name.
+def check_conference(given: str | None) -> str:
+    """Return what is given if it can address a conference: a Conference SID or a friendly name.
 
     Warns with `PersonalData` if a name looks like a phone number or an email address (the page
     forbids both: conference-participant-resource#create-a-participant), and with
     `ConferenceWarning` if it is almost a SID, since a mistyped SID would open a new conference.
 
     Args:
-        sid_or_name: ``CF`` and 32 hexadecimal digits, or a name of 1 to 128 characters.
+        given: ``CF`` and 32 hexadecimal digits, or a name of 1 to 128 characters. A reply may
+            leave a SID null, so None is taken to be refused here, not by a type checker.
 
     Raises:
         InvalidParameter: It is empty, too long, ``.`` or ``..``, or holds ``/``, ``%2F``, ``?`` or
             a control character (the service's error 13237 for the length).
     """
-    _check_segment("conference", sid_or_name, NAME_INVALID)
+    sid_or_name = _segment("conference", given, NAME_INVALID)
     if "?" in sid_or_name:
         raise InvalidParameter("conference", "a friendly name must not contain '?'")
     if is_conference_sid(sid_or_name):
@@ -99,21 +100,21 @@ def check_conference(sid_or_name: str) -> str:
     return sid_or_name
 
 
-def check_participant(call_sid_or_label: str) -> str:
-    """Return `call_sid_or_label` if it can address a participant.
+def check_participant(given: str | None) -> str:
+    """Return what is given if it can address a participant.
 
     Args:
-        call_sid_or_label: ``CA`` and 32 hexadecimal digits, or a label.
+        given: ``CA`` and 32 hexadecimal digits, or a label; None is refused.
 
     Raises:
         InvalidParameter: It is neither a Call SID nor a legal label.
     """
-    _check_segment("participant", call_sid_or_label, LABEL_INVALID)
+    call_sid_or_label = _segment("participant", given, LABEL_INVALID)
     return call_sid_or_label if is_call_sid(call_sid_or_label) else check_label(call_sid_or_label)
 
 
-def _check_segment(parameter: str, text: object, code: int) -> None:
-    """Refuse what cannot be one segment of a URL's path."""
+def _segment(parameter: str, text: object, code: int) -> str:
+    """Return what can be one segment of a URL's path, and refuse what cannot."""
     if not isinstance(text, str):
         problem = f"must be text, not {type(text).__name__}"
     elif not text.strip():
@@ -127,7 +128,7 @@ def _check_segment(parameter: str, text: object, code: int) -> None:
     elif UNSENDABLE.search(text):
         problem = "must not contain control characters or lone surrogates"
     else:
-        return
+        return text
     raise InvalidParameter(parameter, problem, code=code)
 
 

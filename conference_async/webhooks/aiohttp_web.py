@@ -2,19 +2,22 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from http import HTTPStatus
-
-from aiohttp import web
+from typing import TYPE_CHECKING
 
 from conference_async.webhooks.receiver import Receiver
 
+if TYPE_CHECKING:
+    from aiohttp import web
 
-def aiohttp_handler(receiver: Receiver) -> Callable[[web.Request], Awaitable[web.Response]]:
+
+def aiohttp_handler(receiver: Receiver) -> "Callable[[web.Request], Awaitable[web.Response]]":
     """Return a handler that answers the service's callbacks.
 
     Example::
 
         app.router.add_route("*", "/hooks/twilio", aiohttp_handler(receiver))
     """
+    from aiohttp import web
 
     async def handle(request: web.Request) -> web.Response:
         status = await receiver.receive(
@@ -29,7 +32,9 @@ def aiohttp_handler(receiver: Receiver) -> Callable[[web.Request], Awaitable[web
     return handle
 
 
-async def _parts(request: web.Request) -> AsyncIterator[bytes]:
+async def _parts(request: "web.Request") -> AsyncIterator[bytes]:
+    from aiohttp import web
+
     try:
         async for part in request.content.iter_any():
             yield part

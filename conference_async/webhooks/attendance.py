@@ -71,8 +71,9 @@ class AttendanceStore:
         self._retry_after = retry_after
         self._waiting: dict[tuple[str, str], Attendee] = {}
         self._recorded = asyncio.Event()
-        self._one_at_a_time = asyncio.Lock()
-        self._writer: asyncio.Task[None] | None = None
+        self._writing = asyncio.Lock()
+        self._closing = False
+        self._writer: asyncio.Task[None]
 
     async def __aenter__(self) -> Self:
         """Open the file.
@@ -84,6 +85,7 @@ class AttendanceStore:
             await self._in_thread(lambda database: database.execute(_SCHEMA))
         except sqlite3.Error as error:
             raise ConfigurationError(f"the attendance file cannot be used: {error}") from error
+        self._closing = False
         self._writer = asyncio.create_task(self._write_on())
         return self
 
@@ -93,9 +95,10 @@ class AttendanceStore:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._writer:
-            self._writer.cancel()
-            await asyncio.wait([self._writer])
+        # Not cancelled: a write under way in its thread could land after the last one.
+        self._closing = True
+        self._recorded.set()
+        await self._writer
         await self.flush()
 
     def record(self, conference_sid: str, attendee: Attendee) -> None:
@@ -105,7 +108,7 @@ class AttendanceStore:
         the one that waited longest is given up, which is logged.
         """
         self._waiting[conference_sid, attendee.call_sid] = attendee
-        if len(self._waiting) > _MOST_WAITING:
+        while len(self._waiting) > _MOST_WAITING:
             del self._waiting[next(iter(self._waiting))]
             _LOGGER.error("the attendance file is behind: a participant's history was given up")
         self._recorded.set()
@@ -116,14 +119,19 @@ class AttendanceStore:
         Raises:
             ConferenceError: The file cannot be written; what is recorded still waits.
         """
-        batch, self._waiting = self._waiting, {}
-        try:
-            await self._in_thread(lambda database: _write(database, batch))
-        except BaseException as error:
-            self._waiting = batch | self._waiting
-            if isinstance(error, sqlite3.Error):
-                raise ConferenceError(f"the attendance file cannot be written: {error}") from error
-            raise
+        async with self._writing:
+            if not self._waiting:
+                return
+            batch, self._waiting = self._waiting, {}
+            try:
+                await self._in_thread(lambda database: _write(database, batch))
+            except BaseException as error:
+                self._waiting = batch | self._waiting
+                if isinstance(error, sqlite3.Error):
+                    raise ConferenceError(
+                        f"the attendance file cannot be written: {error}"
+                    ) from error
+                raise
 
     async def attendance(self, conference_sid: str) -> list[Attendee]:
         """Return everybody who was in a conference, by the first sign of them.
@@ -138,7 +146,7 @@ class AttendanceStore:
             raise ConferenceError(f"the attendance file cannot be read: {error}") from error
 
     async def _write_on(self) -> None:
-        while True:
+        while not self._closing:
             await self._recorded.wait()
             self._recorded.clear()
             try:
@@ -153,8 +161,7 @@ class AttendanceStore:
             with closing(sqlite3.connect(self._path)) as database, database:
                 return work(database)
 
-        async with self._one_at_a_time:
-            return await asyncio.to_thread(run)
+        return await asyncio.to_thread(run)
 
 
 def _write(database: sqlite3.Connection, batch: Mapping[tuple[str, str], Attendee]) -> None:

@@ -2,6 +2,7 @@
 
 import json
 from enum import Enum
+from functools import lru_cache
 from typing import cast
 from urllib.parse import unquote
 
@@ -15,6 +16,8 @@ class BodyKind(Enum):
     JSON = "application/json"
 
 
+# The service always writes the same one.
+@lru_cache(maxsize=64)
 def body_kind(content_type: str) -> BodyKind | None:
     """Return the kind that a ``Content-Type`` announces; None if it cannot be read here."""
     media, *parameters = (part.strip().lower() for part in content_type.split(";"))

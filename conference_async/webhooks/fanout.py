@@ -76,9 +76,6 @@ class Fanout(Generic[T]):
         self._room_made = asyncio.Event()
         self._closed = False
 
-    def __bool__(self) -> bool:
-        return bool(self._subscriptions)
-
     def subscribe(self, buffer: int) -> Subscription[T]:
         """Return a new reader's place, with room for `buffer` items."""
         subscription = Subscription(self, buffer)

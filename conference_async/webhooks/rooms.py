@@ -6,7 +6,12 @@ from typing import Protocol
 
 import attrs
 
+from conference_async.masking import mask
 from conference_async.webhooks.vocabulary import CallStatus, EndReason, LeaveReason
+
+
+def _masked(name: str | None) -> str:
+    return mask(repr(name))
 
 
 @attrs.frozen(kw_only=True)
@@ -16,7 +21,7 @@ class Attendee:
     call_sid: str
     """The call, ``CA…``."""
 
-    label: str | None = None
+    label: str | None = attrs.field(default=None, repr=_masked)
     """The participant's label."""
 
     present: bool = True
@@ -60,7 +65,7 @@ class RoomView:
     conference_sid: str
     """The conference, ``CF…``."""
 
-    friendly_name: str | None
+    friendly_name: str | None = attrs.field(repr=_masked)
     """The conference's name."""
 
     started_at: datetime | None

@@ -163,13 +163,7 @@ async def test_the_same_storm_makes_naive_code_ring_people_twice() -> None:
             account_sid=credentials.account_sid,
             auth_token=credentials.auth_token,
         ) as emulator,
-        aiohttp.ClientSession(
-            headers={
-                "Authorization": aiohttp.encode_basic_auth(
-                    emulator.account_sid, emulator.auth_token
-                )
-            }
-        ) as session,
+        aiohttp.ClientSession(headers={"Authorization": credentials.authorization}) as session,
     ):
         emulator.faults.plan(lambda request: choose(dice, request, 0.3))
         url = (

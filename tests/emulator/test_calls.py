@@ -220,3 +220,38 @@ async def test_what_was_dialled_is_counted(open_api: Any) -> None:
         assert "5310" not in shown
         assert repr(emulator.participants("standup")[0]).startswith("<Call CA")
         assert emulator.participants("nobody's") == []
+
+
+async def test_a_call_is_ended_through_the_call_log(open_api: Any) -> None:
+    """``canceled`` spares an answered call, ``completed`` ends any, and an ended one is refused."""
+    async with open_api(pace=False) as api:
+        created = (await api.create()).json
+        path = f"/Calls/{created['call_sid']}.json"
+        assert (await api.post(path, {"Status": "paused"})).code == 20422
+        assert (await api.post(path, {})).json["status"] == "ringing"
+        await asyncio.sleep(1)
+        assert (await api.post(path, {"Status": "canceled"})).json["status"] == "in-progress"
+        assert (await api.post(path, {"Status": "Completed"})).json["status"] == "completed"
+        over = await api.post(path, {"Status": "completed"})
+        unknown = await api.post("/Calls/CA1.json", {"Status": "completed"})
+        missed = (await api.create()).json
+        canceled = await api.post(f"/Calls/{missed['call_sid']}.json", {"Status": "canceled"})
+
+        assert (over.status, over.code, unknown.status) == (400, 21220, 404)
+        assert canceled.json["status"] == "canceled"
+        assert api.emulator.participants("standup") == []
+
+
+async def test_an_account_shows_its_owner_but_not_its_token(open_api: Any) -> None:
+    """A subaccount names its parent; the token is in no answer."""
+    async with open_api() as api:
+        main = await api.get(".json")
+        child = api.emulator.add_account(parent=api.emulator.accounts[0])
+        api.account_sid = child.sid
+        answer = await api.get(".json")
+
+        assert main.json["owner_account_sid"] == main.json["sid"] == api.emulator.account_sid
+        assert (answer.json["sid"], answer.json["status"]) == (child.sid, "active")
+        assert answer.json["owner_account_sid"] == api.emulator.account_sid
+        assert child.auth_token not in answer.text
+        assert api.emulator.auth_token not in main.text

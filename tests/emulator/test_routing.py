@@ -20,11 +20,13 @@ ROOT = "/2010-04-01/Accounts/AC1"
         ("DELETE", "/Conferences/CF1/Participants/alice.json", "delete"),
         ("GET", "/Calls.json", "calls.list"),
         ("GET", "/Calls/CA1.json", "calls.fetch"),
+        ("POST", "/Calls/CA1.json", "calls.update"),
+        ("GET", ".json", "accounts.fetch"),
         ("PUT", "/Calls/CA1.json", "unknown"),
         ("GET", "/Conferences//Participants.json", "unknown"),
         ("GET", "/Conferences/CF1/Participants/.json", "unknown"),
         ("GET", "/Conferences/CF1/Recordings.json", "unknown"),
-        ("GET", ".json", "unknown"),
+        ("GET", "/.json", "unknown"),
     ],
 )
 def test_each_operation_has_its_method_and_path(method: str, path: str, kind: str) -> None:

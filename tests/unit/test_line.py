@@ -19,17 +19,18 @@ class Crowd:
     def __init__(self) -> None:
         self.line = Line()
         self.served: list[str] = []
+        self.tasks: dict[str, asyncio.Task[None]] = {}
 
     def join(
         self, name: str, priority: Priority = Priority.INTERACTIVE, ticket: int | None = None
-    ) -> "asyncio.Task[None]":
+    ) -> None:
         """Put somebody in line."""
 
         async def stand() -> None:
             await self.line.enter(priority, next_ticket() if ticket is None else ticket)
             self.served.append(name)
 
-        return asyncio.create_task(stand())
+        self.tasks[name] = asyncio.create_task(stand())
 
     async def serve(self, times: int) -> list[str]:
         """Hand the front on so many times; return who got it."""
@@ -91,13 +92,13 @@ async def test_a_repeated_attempt_keeps_its_place(crowd: Crowd) -> None:
 
 async def test_who_is_cancelled_costs_nobody_a_turn(crowd: Crowd) -> None:
     """A cancelled waiter is skipped, also when the front was just handed to it."""
-    first, second = crowd.join("first"), crowd.join("second")
-    crowd.join("third")
+    for name in ("first", "second", "third"):
+        crowd.join(name)
     await settle()
-    first.cancel()
+    crowd.tasks["first"].cancel()
     await settle()
     crowd.line.leave()
-    second.cancel()
+    crowd.tasks["second"].cancel()
     await settle()
 
     assert crowd.served == ["third"]
@@ -106,10 +107,10 @@ async def test_who_is_cancelled_costs_nobody_a_turn(crowd: Crowd) -> None:
 async def test_the_count_of_those_ahead_is_right(crowd: Crowd) -> None:
     """Who waits for the front, and who holds it, is ahead; lower priorities are not."""
     crowd.join("bulk", Priority.BULK)
-    gone = crowd.join("gone")
+    crowd.join("gone")
     crowd.join("bot")
     await settle()
-    gone.cancel()
+    crowd.tasks["gone"].cancel()
     await settle()
 
     assert crowd.line.ahead(Priority.INTERACTIVE) == 2
@@ -119,16 +120,17 @@ async def test_the_count_of_those_ahead_is_right(crowd: Crowd) -> None:
 
 async def test_cancelled_waiters_leave_no_memory_behind(crowd: Crowd) -> None:
     """Ten thousand that gave up do not stay in the heap."""
-    stays = crowd.join("stays", Priority.BULK)
-    tasks = [crowd.join("goes", Priority.BULK) for _ in range(10_000)]
+    crowd.join("stays", Priority.BULK)
+    for number in range(10_000):
+        crowd.join(f"goes{number}", Priority.BULK)
     await settle()
-    for task in tasks:
-        task.cancel()
+    for name, task in crowd.tasks.items():
+        if name != "stays":
+            task.cancel()
     await settle()
 
     assert len(crowd.line._heaps[Priority.BULK]) <= 3
     assert await crowd.serve(1) == ["stays"]
-    assert stays.done()
 
 
 async def test_an_empty_line_is_entered_at_once(crowd: Crowd) -> None:

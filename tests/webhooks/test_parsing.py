@@ -2,7 +2,9 @@
 
 import copy
 import pickle
-from datetime import UTC, datetime
+import sys
+import time
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import attrs
@@ -358,6 +360,18 @@ def test_times_are_utc(stamp: str) -> None:
 
     assert event.timestamp == MOMENT
     assert event.timestamp.tzinfo is UTC
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no tzset on Windows")
+def test_times_without_a_zone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An unknown zone is read as UTC, wherever the machine stands."""
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setenv("TZ", "XXX+5")
+        time.tzset()
+        event = parse_event({"Timestamp": "Fri, 02 Oct 2026 10:11:13 -0000"})
+    time.tzset()
+
+    assert event.timestamp == MOMENT + timedelta(seconds=1)
 
 
 def test_blank_values() -> None:

@@ -1,0 +1,96 @@
+"""Whose conferences a command is about: credentials from the environment or from a guarded file."""
+
+import os
+import shlex
+import stat
+import tomllib
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import attrs
+from cyclopts import Parameter
+
+from conference_async.client import ConferenceClient
+from conference_async.conferences import ConferenceHandle
+from conference_async.credentials import Credentials
+from conference_async.errors import ConfigurationError
+from conference_async.participants import ParticipantHandle
+from conference_async.retry import RetryPolicy
+
+_PREFIX = "TWILIO_"
+_OTHERS = stat.S_IRWXG | stat.S_IRWXO
+_PATIENCE = RetryPolicy(maximum=5.0)
+
+
+@Parameter(name="*", group="Account")
+@attrs.frozen(kw_only=True)
+class Account:
+    """The account, and with ``CONFERENCE_ASYNC_BASE_URL`` in the environment the host."""
+
+    credentials: Path | None = None
+    """A file that only you may read, with TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN (or
+    TWILIO_API_KEY and TWILIO_API_SECRET) as TOML or as lines of NAME=VALUE; the environment if not
+    given."""
+
+    def client(self, *, cps: float = 1.0) -> ConferenceClient:
+        """Return a client of the account; it is not connected yet.
+
+        Args:
+            cps: The account's calls per second.
+
+        Raises:
+            ConfigurationError: Credentials are missing or wrong, or the file is open to others.
+        """
+        environ = dict(os.environ) if self.credentials is None else _read(self.credentials)
+        emulated = bool(os.environ.get("CONFERENCE_ASYNC_BASE_URL"))
+        return ConferenceClient(
+            Credentials.from_env(environ), cps=cps, retry=_PATIENCE, trust_env=not emulated
+        )
+
+    @asynccontextmanager
+    async def conference(self, sid_or_name: str) -> AsyncGenerator[ConferenceHandle, None]:
+        """Open a client for as long as one conference is used."""
+        async with self.client() as client:
+            yield client.conferences(sid_or_name)
+
+    @asynccontextmanager
+    async def participant(
+        self, conference: str, key: str
+    ) -> AsyncGenerator[ParticipantHandle, None]:
+        """Open a client for as long as one participant is used."""
+        async with self.conference(conference) as room:
+            yield room.participants(key)
+
+
+FROM_ENVIRONMENT = Account()
+"""The account that the environment names."""
+
+
+def _read(path: Path) -> dict[str, str]:
+    """Return the settings in a credentials file, by the names of the environment variables.
+
+    Raises:
+        ConfigurationError: Others may read the file, or it cannot be understood.
+    """
+    with path.open(encoding="utf-8") as file:
+        if os.name == "posix" and stat.S_IMODE(os.fstat(file.fileno()).st_mode) & _OTHERS:
+            raise ConfigurationError(
+                f"{path} may be read by others than you: chmod 600 {shlex.quote(str(path))}"
+            )
+        text = file.read()
+    try:
+        pairs = tomllib.loads(text) if path.suffix == ".toml" else _assignments(text)
+    except ValueError as error:
+        kind = "TOML" if path.suffix == ".toml" else "lines of NAME=VALUE"
+        raise ConfigurationError(f"{path} does not hold {kind}") from error
+    return {
+        f"{_PREFIX}{name.upper().removeprefix(_PREFIX)}": str(value)
+        for name, value in pairs.items()
+    }
+
+
+def _assignments(text: str) -> dict[str, str]:
+    words = [shlex.split(line, comments=True) for line in text.splitlines()]
+    pairs = [line[-1].split("=", 1) for line in words if line]
+    return dict(pairs)

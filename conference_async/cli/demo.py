@@ -1,0 +1,79 @@
+"""A tour in ten seconds, without an account and without phones."""
+
+import asyncio
+import csv
+from importlib.resources import files
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from conference_async.cli.output import PARTICIPANTS, PLAIN, Output
+from conference_async.cli.progress import DialProgress
+from conference_async.client import ConferenceClient
+from conference_async.conferences import ConferenceHandle
+from conference_async.credentials import Credentials
+from conference_async.emulator import Emulator
+from conference_async.models import NewParticipant
+
+_CALLER = "+15017122661"
+_RINGING = 0.3
+
+
+async def demo(
+    *,
+    cps: Annotated[float, Parameter(help="Calls per second.")] = 5.0,
+    output: Output = PLAIN,
+) -> None:
+    """Dial a dozen people into a conference on an emulator, and move them about.
+
+    Nobody's phone rings: everything happens on this machine.
+    """
+    async with (
+        Emulator(cps=cps, answer_after=_RINGING) as emulator,
+        ConferenceClient(
+            Credentials(emulator.account_sid, emulator.auth_token),
+            base_url=emulator.base_url,
+            cps=cps,
+        ) as client,
+    ):
+        room = client.conferences("standup")
+        people = standup()
+        tell = not output.json
+        if tell:
+            print(f"Dialling {len(people)} people into a conference, {cps:g} per second:")
+        await _dial(people, room, cps=cps, quiet=not tell)
+        await asyncio.sleep(2 * _RINGING)
+        await room.participants("bob").mute()
+        await room.participants("carol").hold()
+        if tell:
+            print("\nAll have joined. After bob was muted and carol put on hold:")
+        await output.rows(room.participants.stream(), PARTICIPANTS)
+        await room.participants("dave").delete()
+        left = await room.participants.list()
+        if tell:
+            print(f"dave was removed; {len(left)} are left.\n")
+            print(_NEXT)
+
+
+_NEXT = f"""\
+Next: put numbers below each other under the heading `to` in people.csv, and try
+  conference-async dial people.csv --conference standup \\
+    --from {_CALLER} --emulator"""
+
+
+def standup() -> list[NewParticipant]:
+    """Return the dozen people of the demonstration; their numbers are fictitious."""
+    text = files("conference_async.cli").joinpath("standup.csv").read_text(encoding="utf-8")
+    return [
+        NewParticipant(from_=_CALLER, to=row["to"], label=row["label"])
+        for row in csv.DictReader(text.splitlines())
+    ]
+
+
+async def _dial(
+    people: list[NewParticipant], room: ConferenceHandle, *, cps: float, quiet: bool
+) -> None:
+    with DialProgress(len(people), cps=cps, quiet=quiet) as progress:
+        calls = [asyncio.create_task(room.participants.create(new)) for new in people]
+        for call in asyncio.as_completed(calls):
+            progress.count("placed", queue_time=(await call).queue_time or 0)

@@ -1,0 +1,64 @@
+"""The emulator as a command: a service to try things on, without an account and without phones."""
+
+import asyncio
+import os
+from typing import Annotated
+
+from cyclopts import Parameter, validators
+
+from conference_async.cli.interrupts import on_interrupt
+from conference_async.cli.problems import say
+from conference_async.emulator import Emulator
+
+
+async def emulator(
+    *,
+    host: str = "127.0.0.1",
+    port: Annotated[int, Parameter(validator=validators.Number(gte=0, lte=65535))] = 8081,
+    cps: Annotated[float, Parameter(validator=validators.Number(gt=0))] = 1.0,
+    answer_after: Annotated[float, Parameter(validator=validators.Number(gte=0))] = 0.5,
+    pace: Annotated[bool, Parameter(negative="--no-pace")] = True,
+) -> None:
+    """Run a local service that behaves like the real one, until Ctrl-C ends it with code 0.
+
+    The first line printed is its base URL. The lines below it, pasted into another shell, point
+    every command and program there. Account and token are those of TWILIO_ACCOUNT_SID and
+    TWILIO_AUTH_TOKEN, or made up.
+
+    Args:
+        host: The address to listen on.
+        port: The port to listen on; 0 takes a free one.
+        cps: The calls per second that the account has.
+        answer_after: Seconds that phones ring before they are picked up.
+        pace: Whether calls beyond the CPS queue up, as they do at the real service.
+    """
+    stopped = asyncio.Event()
+    service = Emulator(
+        host=host,
+        port=port,
+        cps=cps,
+        answer_after=answer_after,
+        pace=pace,
+        account_sid=os.environ.get("TWILIO_ACCOUNT_SID"),
+        auth_token=os.environ.get("TWILIO_AUTH_TOKEN"),
+    )
+    with on_interrupt(stopped.set):
+        async with service as running:
+            print(running.base_url)
+            print(f"export CONFERENCE_ASYNC_BASE_URL={running.base_url}")
+            _print_setting("TWILIO_ACCOUNT_SID", running.account_sid)
+            _print_setting("TWILIO_AUTH_TOKEN", running.auth_token)
+            if os.environ.get("TWILIO_API_KEY"):
+                print("unset TWILIO_API_KEY TWILIO_API_SECRET")
+            print("# Ctrl-C ends it", flush=True)
+            await stopped.wait()
+    say(f"{len(service.starts)} calls were placed")
+
+
+def _print_setting(name: str, value: str) -> None:
+    """Print how to set a variable; one that is set already may be a secret, and stays untold."""
+    print(
+        f"# {name} is the one of this environment"
+        if os.environ.get(name)
+        else f"export {name}={value}"
+    )

@@ -1,0 +1,80 @@
+"""Credentials come from the environment or from a guarded file."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from conference_async.emulator import Emulator
+
+if TYPE_CHECKING:
+    from tests.cli.conftest import Shell
+
+TOML = 'account_sid = "{sid}"\nauth_token = "{token}"\n'
+LINES = "# mine\nexport TWILIO_ACCOUNT_SID={sid}\n\nTWILIO_AUTH_TOKEN='{token}'\n"
+
+
+@pytest.fixture
+def elsewhere(bare_shell: "Shell", emulator: Emulator) -> "Shell":
+    """A shell that knows the emulator's address, and no account."""
+    bare_shell.environment["CONFERENCE_ASYNC_BASE_URL"] = emulator.base_url
+    return bare_shell
+
+
+def guarded_file(path: Path, text: str) -> str:
+    """Write a file that nobody else may read."""
+    path.write_text(text)
+    path.chmod(0o600)
+    return str(path)
+
+
+@pytest.mark.parametrize(("name", "text"), [("twilio.toml", TOML), (".env", LINES)])
+async def test_credentials_from_a_file(
+    elsewhere: "Shell", emulator: Emulator, tmp_path: Path, name: str, text: str
+) -> None:
+    """A TOML file and a file of variables are both understood."""
+    text = text.format(sid=emulator.account_sid, token=emulator.auth_token)
+    path = guarded_file(tmp_path / name, text)
+    ended = await elsewhere.run("conferences", "--credentials", path)
+    assert (ended.code, ended.err) == (0, "")
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o620])
+async def test_a_file_open_to_others_is_refused(
+    elsewhere: "Shell", tmp_path: Path, mode: int
+) -> None:
+    """A secret that others may read is not used, and the remedy is said."""
+    path = tmp_path / "twilio.toml"
+    path.write_text(TOML)
+    path.chmod(mode)
+    ended = await elsewhere.run("conferences", "--credentials", os.fspath(path))
+    assert ended.code == 2
+    assert "chmod 600" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        ("twilio.toml", "auth_token = secret-token", "does not hold TOML"),
+        (".env", "secret-token", "does not hold lines of NAME=VALUE"),
+        (".env", "TWILIO_AUTH_TOKEN='secret-token", "does not hold lines of NAME=VALUE"),
+        (".env", "TWILIO_AUTH_TOKEN=secret-token", "TWILIO_ACCOUNT_SID"),
+    ],
+)
+async def test_a_file_that_makes_no_sense(
+    elsewhere: "Shell", tmp_path: Path, name: str, text: str, words: str
+) -> None:
+    """What cannot be read is one line that does not repeat what is in the file."""
+    ended = await elsewhere.run("conferences", "--credentials", guarded_file(tmp_path / name, text))
+    assert ended.code == 2
+    assert words in ended.err
+    assert "secret-token" not in ended.err
+
+
+async def test_a_file_that_is_not_there(elsewhere: "Shell", tmp_path: Path) -> None:
+    """A missing file is named."""
+    path = tmp_path / "nothing"
+    ended = await elsewhere.run("conferences", "--credentials", str(path))
+    assert ended.code == 2
+    assert ended.err.endswith("nothing: No such file or directory\n")

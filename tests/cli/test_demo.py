@@ -1,0 +1,36 @@
+"""The demonstration."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from conference_async.cli.demo import standup
+
+if TYPE_CHECKING:
+    from tests.cli.conftest import Shell
+
+
+async def test_demo_shows_a_dozen_people(bare_shell: "Shell") -> None:
+    """Without any setting, it dials twelve, moves them about, and says what comes next."""
+    ended = await bare_shell.process("demo", "--cps", "30")
+    assert ended.code == 0
+    assert "bob" in ended.out
+    assert ended.out.count("\tconnected") == 12
+    assert ended.out.count("connected, muted") == 1
+    assert ended.out.count("connected, on hold") == 1
+    assert "dave was removed; 11 are left" in ended.out
+    assert "conference-async dial people.csv" in ended.out
+    assert "12 of 12" in ended.err
+
+
+async def test_demo_for_machines(bare_shell: "Shell") -> None:
+    """With --json, the room is all that is printed."""
+    ended = await bare_shell.run("demo", "--cps", "30", "--json")
+    assert (ended.code, ended.err) == (0, "")
+    assert len(ended.json) == 12
+
+
+def test_the_example_and_the_demonstration_agree() -> None:
+    """The file that users see holds the people who are dialled."""
+    example = Path(__file__).parents[2] / "examples" / "standup.csv"
+    lines = example.read_text(encoding="utf-8").splitlines()
+    assert lines == ["to,label", *(f"{person.to},{person.label}" for person in standup())]

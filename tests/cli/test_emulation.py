@@ -1,0 +1,65 @@
+"""The emulator as a process of its own."""
+
+import asyncio
+import signal
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.cli.conftest import Shell
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_emulator_serves_and_ends(bare_shell: "Shell", number: signal.Signals) -> None:
+    """Line one is its URL, the next point a shell there, and Ctrl-C ends it with code 0."""
+    process = await bare_shell.start(
+        "emulator", "--port", "0", "--cps", "30", "--answer-after", "0"
+    )
+    assert process.stdout is not None
+    lines = [(await process.stdout.readline()).decode().strip() for _ in range(4)]
+    settings = dict(line.removeprefix("export ").split("=", 1) for line in lines[1:])
+    assert settings["CONFERENCE_ASYNC_BASE_URL"] == lines[0]
+    create = ("create", "standup", "--from", "+15017122661", "--to", "+15558675310")
+    created = await bare_shell.run(*create, **settings)
+    assert created.code == 0
+    listed = await bare_shell.run("list", "standup", "--json", **settings)
+    assert [person["status"] for person in listed.json] == ["connected"]
+    process.send_signal(number)
+    ended = await bare_shell.end(process)
+    assert (ended.code, ended.err) == (0, "conference-async: 1 calls were placed\n")
+
+
+async def test_emulator_takes_the_account_of_the_environment(bare_shell: "Shell") -> None:
+    """An account that is there already is used, and its token not repeated; a key is unset."""
+    process = await bare_shell.start(
+        *("emulator", "--port", "0"),
+        TWILIO_ACCOUNT_SID="AC" + "1" * 32,
+        TWILIO_AUTH_TOKEN="the-token",
+        TWILIO_API_KEY="SK" + "2" * 32,
+    )
+    assert process.stdout is not None
+    url, *lines = [(await process.stdout.readline()).decode().strip() for _ in range(5)]
+    assert lines[1:] == [
+        "# TWILIO_ACCOUNT_SID is the one of this environment",
+        "# TWILIO_AUTH_TOKEN is the one of this environment",
+        "unset TWILIO_API_KEY TWILIO_API_SECRET",
+    ]
+    listed = await bare_shell.run(
+        "conferences",
+        CONFERENCE_ASYNC_BASE_URL=url,
+        TWILIO_ACCOUNT_SID="AC" + "1" * 32,
+        TWILIO_AUTH_TOKEN="the-token",
+    )
+    assert listed.code == 0
+    process.send_signal(signal.SIGINT)
+    assert (await bare_shell.end(process)).code == 0
+
+
+async def test_emulator_needs_a_free_port(bare_shell: "Shell") -> None:
+    """A port that is taken is one line and code 2."""
+    async with await asyncio.start_server(lambda *_: None, "127.0.0.1", 0) as taken:
+        port = taken.sockets[0].getsockname()[1]
+        ended = await bare_shell.process("emulator", "--port", str(port))
+    assert ended.code == 2
+    assert "address already in use" in ended.err

@@ -1,0 +1,103 @@
+"""How the command line starts: its help, its version, what it loads, and what it needs."""
+
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import attrs
+import pytest
+
+import conference_async
+from conference_async.cli.app import app, run
+from conference_async.models import NewParticipant
+
+if TYPE_CHECKING:
+    from tests.cli.conftest import Shell
+
+COMMANDS = sorted(name for name in app if not name.startswith("-"))
+
+
+def test_the_commands_of_the_contract_are_there() -> None:
+    """Every command that scripts rely on exists."""
+    assert {
+        *("demo", "create", "list", "show", "mute", "unmute", "hold", "unhold", "announce"),
+        *("coach", "remove", "end", "conferences", "emulator", "completion"),
+    } <= set(COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_help_renders(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each command says what it does, what each option means, and gives an example."""
+    assert run([command, "--help"]) == 0
+    said = capsys.readouterr()
+    assert said.err == ""
+    assert "Example" in said.out
+    assert f"conference-async {command}" in " ".join(said.out.split())
+    undescribed = [line for line in said.out.splitlines() if line.rstrip(" │").endswith("STR")]
+    assert undescribed == []
+
+
+def test_the_help_lists_commands_and_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
+    """Without a command, the help says what each of them does."""
+    assert run([]) == 0
+    said = capsys.readouterr().out
+    assert "Let nobody hear a participant." in said
+    assert "130 interrupted" in said
+
+
+def test_create_has_an_option_for_every_parameter(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The options are those of the request, written down once."""
+    monkeypatch.setenv("COLUMNS", "200")
+    run(["create", "--help"])
+    said = capsys.readouterr().out
+    for field in attrs.fields(NewParticipant):
+        assert f"--{field.name.strip('_').replace('_', '-')} " in said
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_for_each_shell(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A shell gets a script that knows the commands."""
+    assert run(["completion", shell]) == 0
+    script = capsys.readouterr().out
+    assert "unhold" in script
+    assert "show-numbers" in script
+
+
+async def test_version(bare_shell: "Shell") -> None:
+    """The version is that of the package."""
+    ended = await bare_shell.process("--version")
+    assert (ended.code, ended.out, ended.err) == (0, f"{conference_async.__version__}\n", "")
+
+
+def test_the_version_loads_nothing_that_it_does_not_need() -> None:
+    """Neither client, emulator nor tables are loaded before a command needs them."""
+    script = (
+        "import sys\nfrom conference_async.cli.app import run\nrun(['--version'])\n"
+        "heavy = {'aiohttp', 'cattrs', 'phonenumbers', 'conference_async.cli.output'}\n"
+        "print(heavy & set(sys.modules))"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert ended.stdout == f"{conference_async.__version__}\nset()\n"
+
+
+@pytest.mark.parametrize("missing", ["cyclopts", "rich", "phonenumbers"])
+def test_without_the_extra_one_line_says_what_to_install(missing: str) -> None:
+    """A bare installation answers with the command that completes it."""
+    script = (
+        "from importlib import util\n"
+        "find = util.find_spec\n"
+        f"util.find_spec = lambda name: None if name == {missing!r} else find(name)\n"
+        "from conference_async.cli import main\n"
+        "main()"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 2
+    assert ended.stderr == (
+        'conference-async: the command line needs its extra: pip install "conference-async[cli]"\n'
+    )

@@ -1,0 +1,529 @@
+"""One client per account: its settings, its pace, its lifetime."""
+
+import asyncio
+import base64
+import copy
+import gc
+import logging
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import aiohttp
+import pytest
+
+from conference_async import (
+    AttemptEvent,
+    ConferenceClient,
+    ConfigurationError,
+    ConnectionFailed,
+    CreateLimit,
+    Credentials,
+    NotAuthorized,
+    Priority,
+    RetryPolicy,
+    Unpaced,
+)
+from conference_async.emulator import Emulator
+
+FROM = "+15017122661"
+TO = "+15558675310"
+ACCOUNT = "AC" + "1" * 32
+TOKEN = "not-to-be-shown"
+ELSEWHERE = "http://127.0.0.1:9"
+
+VARIABLES = (
+    "TWILIO_ACCOUNT_SID",
+    "TWILIO_AUTH_TOKEN",
+    "TWILIO_API_KEY",
+    "TWILIO_API_SECRET",
+    "TWILIO_REGION",
+    "TWILIO_EDGE",
+    "CONFERENCE_ASYNC_BASE_URL",
+)
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Return what sets the variables that clients read, and removes the others."""
+
+    def set_to(**variables: str) -> None:
+        for name in VARIABLES:
+            monkeypatch.delenv(name, raising=False)
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+
+    set_to()
+    return set_to
+
+
+def now() -> float:
+    """Return the loop's time."""
+    return asyncio.get_running_loop().time()
+
+
+def connect(emulator: Emulator, **options: Any) -> ConferenceClient:
+    """Return a client of an emulator."""
+    return ConferenceClient(
+        Credentials(emulator.account_sid, emulator.auth_token),
+        base_url=emulator.base_url,
+        **options,
+    )
+
+
+async def dial(client: ConferenceClient, to: str = TO, room: str = "standup") -> None:
+    """Dial one number."""
+    await client.conferences(room).participants.create(from_=FROM, to=to)
+
+
+async def dial_many(client: ConferenceClient, count: int) -> None:
+    """Dial so many numbers at once, into rooms of two hundred."""
+    await asyncio.gather(
+        *(dial(client, f"+1555867{number:04}", f"room {number // 200}") for number in range(count))
+    )
+
+
+# Pace
+
+
+@pytest.mark.looptime
+async def test_three_hundred_creates_start_at_exactly_thirty_a_second(emulator: Emulator) -> None:
+    """First at 0, last at 299/30 s, and no second sees more than 30, where the calls arrive."""
+    async with connect(emulator, cps=30) as client:
+        begun = now()
+        await dial_many(client, 300)
+
+    starts = [start - begun for start in emulator.starts]
+    assert len(starts) == 300
+    assert starts[0] == 0
+    assert starts[-1] == pytest.approx(299 / 30, abs=1e-3)
+    assert max(sum(1 for each in starts if first <= each < first + 1) for first in starts) == 30
+    assert all(rings == 1 for rings in emulator.ring_counts.values())
+
+
+@pytest.mark.looptime
+async def test_clients_of_one_account_keep_one_pace(
+    emulator: Emulator, caplog: pytest.LogCaptureFixture
+) -> None:
+    """However many there are; while their rates differ, the lowest holds and is logged."""
+    async with connect(emulator, cps=2) as slow:
+        async with connect(emulator, cps=20) as fast:
+            assert slow.limit is fast.limit
+            begun = now()
+            await asyncio.gather(dial_many(slow, 5), dial_many(fast, 5))
+        assert now() - begun == pytest.approx(9 / 2, abs=1e-3)
+        assert "given different rates; the lowest, 2 CPS, holds" in caplog.text
+    async with connect(emulator, cps=20) as fast:
+        begun = now()
+        await dial_many(fast, 11)
+
+    assert now() - begun == pytest.approx(11 / 20, abs=1e-3)
+
+
+@pytest.mark.looptime
+async def test_accounts_do_not_wait_for_each_other(emulator: Emulator) -> None:
+    """Each has its own calls per second."""
+    other = emulator.add_account(cps=1)
+    async with (
+        connect(emulator) as client,
+        ConferenceClient(
+            Credentials(other.sid, other.auth_token), base_url=emulator.base_url
+        ) as another,
+    ):
+        begun = now()
+        await asyncio.gather(dial_many(client, 3), dial_many(another, 3))
+
+    assert now() - begun == pytest.approx(2, abs=1e-3)
+
+
+@pytest.mark.looptime
+async def test_only_creates_wait_for_the_pace(emulator: Emulator) -> None:
+    """Fetch, list, update and delete answer at once while a thousand creates stand in line."""
+    async with connect(emulator, cps=1) as client:
+        room = client.conferences("standup")
+        created = await room.participants.create(from_=FROM, to=TO, label="alice")
+        waiting = [asyncio.create_task(dial(client, f"+1556{number:07}")) for number in range(1000)]
+        await asyncio.sleep(0.5)
+        begun = now()
+
+        alice = room.participants("alice")
+        assert (await alice.fetch()).call_sid == created.call_sid
+        assert len(await room.participants.list()) == 1
+        await alice.mute()
+        await room.fetch()
+        await alice.delete()
+
+        assert now() == begun
+        assert client.limit.snapshot().waiting == 999
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+
+
+@pytest.mark.looptime
+async def test_a_limit_of_ones_own_is_used(emulator: Emulator) -> None:
+    """It overrides the account's, and views share it."""
+    limit = CreateLimit(4)
+    async with connect(emulator, limit=limit) as client:
+        begun = now()
+        await asyncio.gather(dial_many(client, 3), dial_many(client.with_options(timeout=5), 2))
+
+        assert client.limit is client.with_options(timeout=5).limit is limit
+    assert now() - begun == pytest.approx(1, abs=1e-3)
+
+
+# Concurrency
+
+
+@pytest.mark.looptime
+async def test_no_more_requests_than_allowed_are_under_way(emulator: Emulator) -> None:
+    """Twelve requests of one second, three at a time, take four seconds."""
+    emulator.latency = 1
+    events: list[AttemptEvent] = []
+    async with connect(emulator, max_concurrency=3, on_attempt=events.append) as client:
+        begun = now()
+        await asyncio.gather(*(client.conferences.list() for _ in range(12)))
+
+    assert now() - begun == pytest.approx(4, abs=1e-3)
+    assert max(event.concurrent_requests or 0 for event in events) == 3
+    assert max(event.queue_wait for event in events) == pytest.approx(3, abs=1e-3)
+
+
+@pytest.mark.looptime
+async def test_429_makes_fewer_requests_until_they_pass(emulator: Emulator) -> None:
+    """An account that takes five at once is not asked fifty at once for long."""
+    emulator.latency = 0.1
+    emulator.max_concurrent_requests = 5
+    statuses: list[int | None] = []
+    async with connect(
+        emulator,
+        retry=RetryPolicy(attempts=20),
+        on_attempt=lambda event: statuses.append(event.status),
+    ) as client:
+        budget = client._sender.congestion.budget  # fifty refusals at once would spend it
+        budget.CAPACITY = budget._left = 1000
+        await asyncio.gather(*(client.conferences.list() for _ in range(300)))
+
+        assert client._sender.congestion.places < 50
+    assert statuses.count(200) == 300
+    assert statuses.count(429) < 100
+    assert statuses[-50:].count(429) < 10
+
+
+# Lifetime
+
+
+@pytest.mark.looptime
+async def test_a_view_is_the_client_with_other_options(emulator: Emulator) -> None:
+    """Session, limit and places are shared; closing it closes nothing."""
+    async with connect(emulator, timeout=9) as client:
+        view = client.with_options(deadline=5, priority=Priority.BULK)
+        second = view.with_options(mint_labels=False)
+
+        assert (view.options.timeout, view.options.deadline) == (9, 5)
+        assert client.options.deadline is None
+        assert (second.options.deadline, second.options.mint_labels) == (5, False)
+        assert view.options.mint_labels
+        assert view._sender.transport is client._sender.transport
+        assert view._sender.congestion is client._sender.congestion
+        async with view as entered:
+            assert entered is view
+        await second.aclose()
+        await dial(client)
+    assert emulator.rings(TO) == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"cps": 5}, r"cps is not an option of a view; it belongs to ConferenceClient\(\.\.\.\)"),
+        ({"timeuot": 5}, "timeuot is not an option"),
+        ({"timeout": 0}, "timeout must be more than 0 seconds, not 0"),
+        ({"deadline": -1}, "deadline must be more than 0"),
+        ({"timeout": float("inf")}, "timeout must be more than 0"),
+        ({"timeout": float("nan")}, "timeout must be more than 0"),
+    ],
+)
+async def test_an_option_that_is_none_is_refused(change: dict[str, Any], says: str) -> None:
+    """By name, and with what it should be."""
+    async with ConferenceClient(Credentials(ACCOUNT, TOKEN), base_url=ELSEWHERE) as client:
+        with pytest.raises(ConfigurationError, match=says):
+            client.with_options(**change)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"max_concurrency": 0}, "max_concurrency must be 1 or more, not 0"),
+        ({"cps": 31}, "cps must be more than 0 and at most 30"),
+        ({"timeout": -1}, "timeout must be more than 0"),
+        ({"region": "ie1"}, "give base_url, or region and edge, not both"),
+        ({"base_url": "emulator"}, "base_url must be like"),
+    ],
+)
+def test_a_client_that_cannot_work_is_not_made(options: dict[str, Any], says: str) -> None:
+    """The mistake is named where it is made, not at the first call."""
+    with pytest.raises(ConfigurationError, match=says):
+        ConferenceClient(Credentials(ACCOUNT, TOKEN), **{"base_url": ELSEWHERE, **options})
+
+
+@pytest.mark.looptime
+async def test_a_borrowed_session_is_never_closed(emulator: Emulator) -> None:
+    """Neither by leaving the client nor by closing it."""
+    async with aiohttp.ClientSession() as session:
+        client = connect(emulator, limit=Unpaced(), session=session)
+        async with client:
+            await dial(client)
+        await client.aclose()
+
+        assert not session.closed
+        with pytest.raises(ConfigurationError, match="trust_env belongs to the session"):
+            connect(emulator, session=session, trust_env=True)
+
+
+@pytest.mark.looptime
+async def test_a_closed_client_says_so_and_may_be_entered_again(emulator: Emulator) -> None:
+    """Its own session is closed with it, and its rate holds no other client down."""
+    client = connect(emulator, cps=1)
+    async with client:
+        await dial(client)
+        own = client._sender.transport._session()
+    assert own.closed
+    assert repr(client).endswith("cps=1 closed>")
+    with pytest.raises(ConfigurationError, match="the client is closed; enter it"):
+        await dial(client)
+    with pytest.raises(ConfigurationError, match="the client is closed"):
+        await client.conferences.list()
+    async with connect(emulator, cps=10) as fast:
+        assert fast.limit.cps == 10
+        async with client:
+            await dial(client)
+
+            assert fast.limit.cps == 1
+            assert repr(client).endswith("cps=1 open>")
+    assert emulator.rings(TO) == 2
+
+
+@pytest.mark.looptime
+async def test_closing_a_client_that_was_never_used_is_nothing(emulator: Emulator) -> None:
+    """Twice, too; and with a limit of its own it may be entered again."""
+    client = connect(emulator, limit=Unpaced())
+    await client.aclose()
+    await client.aclose()
+
+    async with client:
+        await dial(client)
+
+    assert emulator.rings(TO) == 1
+
+
+def test_a_client_is_made_before_any_loop_and_used_under_several() -> None:
+    """Each asyncio.run is a new loop; the pace goes on, the connections are new."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    client = ConferenceClient(
+        Credentials(ACCOUNT, TOKEN), base_url=f"http://127.0.0.1:{port}", cps=10
+    )
+
+    async def once() -> float:
+        async with (
+            Emulator(account_sid=ACCOUNT, auth_token=TOKEN, port=port, cps=30) as emulator,
+            client,
+        ):
+            await dial(client)
+            assert emulator.rings(TO) == 1
+            return emulator.starts[0]
+
+    first = asyncio.run(once())
+    second = asyncio.run(once())
+
+    assert second - first >= 0.099
+
+
+@pytest.mark.filterwarnings("ignore:Unclosed:ResourceWarning")
+def test_a_client_that_was_left_open_works_under_the_next_loop() -> None:
+    """What belonged to the loop that is gone is let go, and only aiohttp complains of it."""
+    client = ConferenceClient(
+        Credentials(ACCOUNT, TOKEN),
+        base_url=ELSEWHERE,
+        limit=Unpaced(),
+        retry=RetryPolicy(attempts=1, base=0),
+    )
+
+    async def once() -> None:
+        with pytest.raises(ConnectionFailed):
+            await client.conferences.list()
+
+    asyncio.run(once())
+    asyncio.run(once())
+    asyncio.run(client.aclose())
+    gc.collect()
+
+    with pytest.raises(ConfigurationError, match="closed"):
+        asyncio.run(once())
+
+
+# Where to, and as whom
+
+
+@pytest.mark.looptime
+async def test_the_environment_says_who_calls_and_where(
+    emulator: Emulator, environment: Callable[..., None]
+) -> None:
+    """A client without arguments is enough."""
+    environment(
+        TWILIO_ACCOUNT_SID=emulator.account_sid,
+        TWILIO_AUTH_TOKEN=emulator.auth_token,
+        TWILIO_REGION="ie1",
+        CONFERENCE_ASYNC_BASE_URL=emulator.base_url,
+    )
+
+    async with ConferenceClient() as client:
+        await dial(client)
+
+    assert client.base_url == emulator.base_url
+    assert client.account_sid == emulator.account_sid
+    assert emulator.rings(TO) == 1
+
+
+def test_without_an_environment_the_missing_variable_is_named(
+    environment: Callable[..., None],
+) -> None:
+    """Instead of a client that cannot sign in."""
+    with pytest.raises(ConfigurationError, match="TWILIO_ACCOUNT_SID"):
+        ConferenceClient()
+
+
+@pytest.mark.parametrize(
+    ("variables", "options", "host"),
+    [
+        ({}, {}, "https://api.twilio.com"),
+        ({"TWILIO_REGION": "ie1"}, {}, "https://api.dublin.ie1.twilio.com"),
+        ({"TWILIO_REGION": "ie1"}, {"region": "au1"}, "https://api.sydney.au1.twilio.com"),
+        ({"TWILIO_EDGE": "ashburn"}, {}, "https://api.ashburn.us1.twilio.com"),
+        ({}, {"region": "ie1", "edge": "frankfurt"}, "https://api.frankfurt.ie1.twilio.com"),
+        ({"TWILIO_REGION": "ie1"}, {"base_url": ELSEWHERE}, ELSEWHERE),
+        ({"TWILIO_REGION": "ie1", "CONFERENCE_ASYNC_BASE_URL": ELSEWHERE}, {}, ELSEWHERE),
+    ],
+)
+def test_the_host_follows_from_region_and_edge(
+    variables: dict[str, str],
+    options: dict[str, Any],
+    host: str,
+    environment: Callable[..., None],
+) -> None:
+    """Those of the call go before those of the credentials; a base URL before both."""
+    environment(TWILIO_ACCOUNT_SID=ACCOUNT, TWILIO_AUTH_TOKEN=TOKEN, **variables)
+
+    assert ConferenceClient(**options).base_url == host
+
+
+@pytest.mark.looptime
+async def test_an_api_key_speaks_for_its_account(emulator: Emulator) -> None:
+    """By its own SID and secret, and a wrong secret does not."""
+    key_sid, secret = emulator.add_api_key()
+    for given, error in ((secret, None), ("wrong", NotAuthorized)):
+        async with ConferenceClient(
+            Credentials.api_key(emulator.account_sid, key_sid, given),
+            base_url=emulator.base_url,
+            limit=Unpaced(),
+        ) as client:
+            if error is None:
+                await dial(client)
+            else:
+                with pytest.raises(error):
+                    await dial(client)
+
+    assert emulator.rings(TO) == 1
+
+
+def test_nothing_shown_of_a_client_is_a_secret() -> None:
+    """Neither the client, its options, its parts nor its proxy's password."""
+    client = ConferenceClient(
+        Credentials.api_key(ACCOUNT, "SK" + "2" * 32, TOKEN),
+        base_url=ELSEWHERE,
+        proxy=f"http://user:{TOKEN}@proxy:3128",
+        cps=3,
+    )
+
+    assert repr(client) == f"<ConferenceClient {ACCOUNT} at {ELSEWHERE} cps=3 open>"
+    for part in (client, client.options, client._sender, client.conferences, client.limit):
+        assert TOKEN not in f"{part!r} {part}"
+    with pytest.raises(ConfigurationError, match="not pickled"):
+        copy.deepcopy(Credentials(ACCOUNT, TOKEN))
+
+
+# Proxies
+
+
+@asynccontextmanager
+async def forward_proxy() -> AsyncIterator[tuple[int, list[str]]]:
+    """Serve as an HTTP proxy that hands requests on; yield its port and the heads it saw."""
+    heads: list[str] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        heads.append(head)
+        method, url, _ = head.split(" ", 2)
+        host, _, path = url.removeprefix("http://").partition("/")
+        name, _, port = host.partition(":")
+        far_reader, far_writer = await asyncio.open_connection(name, int(port))
+        rest = head.split("\r\n", 1)[1]
+        far_writer.write(f"{method} /{path} HTTP/1.1\r\nConnection: close\r\n{rest}".encode())
+        while data := await far_reader.read(65536):
+            writer.write(data)
+        far_writer.close()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        yield server.sockets[0].getsockname()[1], heads
+
+
+@pytest.mark.looptime
+async def test_a_proxy_hands_requests_on(emulator: Emulator) -> None:
+    """With the user and password of its URL, which the service does not see."""
+    async with (
+        forward_proxy() as (port, heads),
+        connect(emulator, proxy=f"http://user:secret@127.0.0.1:{port}") as client,
+    ):
+        await client.conferences.list()
+
+    assert heads[0].startswith(f"GET {emulator.base_url}/2010-04-01/Accounts/")
+    user = base64.b64encode(b"user:secret").decode()
+    assert f"Proxy-Authorization: Basic {user}\r\n" in heads[0]
+    assert emulator.count("conferences.list") == 1
+
+
+@pytest.mark.parametrize(("trust_env", "seen"), [(True, 1), (False, 0)])
+async def test_a_proxy_of_the_environment_is_used_where_it_is_trusted(
+    trust_env: bool, seen: int, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And only there."""
+    async with forward_proxy() as (port, heads):
+        for name in ("NO_PROXY", "no_proxy", "HTTP_PROXY"):
+            monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{port}")
+        async with connect(emulator, trust_env=trust_env) as client:
+            await client.conferences.list()
+
+    assert len(heads) == seen
+    assert emulator.count("conferences.list") == 1
+
+
+@pytest.mark.looptime
+async def test_nothing_is_written_to_a_terminal_that_did_not_ask(
+    emulator: Emulator, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Without logging set up a warning of ours stays silent."""
+    root = logging.getLogger()
+    handlers, root.handlers = root.handlers, []
+    try:
+        async with connect(emulator, cps=1), connect(emulator, cps=2):
+            pass
+    finally:
+        root.handlers = handlers
+
+    assert capfd.readouterr() == ("", "")

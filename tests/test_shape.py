@@ -1,0 +1,178 @@
+"""The shape of the package: what is public, how large its parts are, what importing it costs."""
+
+import ast
+import importlib
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import conference_async
+
+PACKAGE = Path(conference_async.__file__).parent
+PROJECT = Path(__file__).parents[1]
+SOURCES = sorted(PACKAGE.rglob("*.py"))
+LONGEST = 300
+SAYING_NOTHING = {"utils", "util", "helpers", "common", "misc", "base", "core", "types"}
+EXTRAS = (
+    *("redis", "psycopg", "procrastinate", "sqlite3"),
+    *("rich", "cyclopts", "phonenumbers", "opentelemetry"),
+)
+HEAVY = """
+import json, sys
+{}
+print(json.dumps([name for name in {!r} if name in sys.modules]))
+"""
+ONE_BY_ONE = """
+import importlib, sys
+for name in sys.argv[1:]:
+    for loaded in [each for each in sys.modules if each.partition(".")[0] == "conference_async"]:
+        del sys.modules[loaded]
+    try:
+        importlib.import_module(name)
+    except BaseException as error:
+        sys.exit(f"import {name}: {error!r}")
+"""
+
+
+def module_of(source: Path) -> str:
+    """Return the dotted name of a source file."""
+    parts = source.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def run(*arguments: str) -> str:
+    """Return what a fresh interpreter prints, warnings being errors."""
+    ran = subprocess.run(
+        [sys.executable, "-W", "error", *arguments], capture_output=True, text=True, check=False
+    )
+    assert ran.returncode == 0, ran.stderr
+    return ran.stdout
+
+
+def loaded_by(statement: str, names: tuple[str, ...]) -> list[str]:
+    """Return which of the modules a statement brings in."""
+    found: list[str] = json.loads(run("-c", HEAVY.format(statement, names)))
+    return found
+
+
+def names_for_type_checkers() -> Iterator[tuple[str, str]]:
+    """Yield module and name of each import that only type checkers see."""
+    tree = ast.parse((PACKAGE / "__init__.py").read_text())
+    for block in tree.body:
+        if isinstance(block, ast.If):
+            for statement in ast.walk(block):
+                if isinstance(statement, ast.ImportFrom):
+                    for alias in statement.names:
+                        yield str(statement.module), alias.name
+
+
+def test_what_is_public_is_listed_once_in_order() -> None:
+    """`__all__` is sorted and equal to what `dir` shows."""
+    assert sorted(set(conference_async.__all__)) == conference_async.__all__
+    assert dir(conference_async) == sorted([*conference_async.__all__, "__version__"])
+    assert re.fullmatch(r"\d+\.\d+\.\d+", conference_async.__version__)
+
+
+@pytest.mark.parametrize("name", conference_async.__all__)
+def test_a_public_name_is_there_and_documented(name: str) -> None:
+    """Each is loaded from its home when it is first used, and says what it is."""
+    value = getattr(conference_async, name)
+
+    assert value.__name__ == name
+    assert value.__module__.startswith("conference_async.")
+    assert value.__doc__
+
+
+def test_type_checkers_see_what_is_loaded_lazily() -> None:
+    """The imports for type checkers, the table of homes and `__all__` are one list."""
+    table: dict[str, str] = vars(conference_async)["_HOME"]
+
+    assert {name: f"conference_async.{home}" for name, home in table.items()} == {
+        name: module for module, name in names_for_type_checkers()
+    }
+    assert sorted(table) == conference_async.__all__
+
+
+def test_no_module_is_mistaken_for_a_public_name() -> None:
+    """A star import brings classes, not the modules that they live in."""
+    namespace: dict[str, Any] = {}
+    exec("from conference_async import *", namespace)
+
+    del namespace["__builtins__"]
+    assert sorted(namespace) == conference_async.__all__
+    assert not {source.stem for source in SOURCES}.intersection(namespace)
+    with pytest.raises(AttributeError, match="has no attribute 'Conferense'"):
+        _ = conference_async.Conferense
+    with pytest.raises(ImportError):
+        exec("from conference_async import ConferenceCleint", {})
+
+
+@pytest.mark.parametrize(
+    "package", [module_of(source) for source in SOURCES if source.name == "__init__.py"]
+)
+def test_a_package_lists_what_it_offers(package: str) -> None:
+    """Every `__all__` is sorted, and every name in it is there."""
+    module = importlib.import_module(package)
+    listed: list[str] = getattr(module, "__all__", [])
+
+    assert sorted(set(listed)) == listed
+    assert all(hasattr(module, name) for name in listed)
+
+
+def test_modules_are_short_and_named_for_something() -> None:
+    """One idea each: under 300 lines, and a name that says which."""
+    lengths = {module_of(source): len(source.read_text().splitlines()) for source in SOURCES}
+
+    assert len(lengths) > 50
+    assert {name: length for name, length in lengths.items() if length >= LONGEST} == {}
+    names = {part for name in lengths for part in name.split(".")}
+    assert names.isdisjoint(SAYING_NOTHING)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+def test_each_module_can_be_the_first_that_is_imported() -> None:
+    """No import depends on another one before it, and none warns."""
+    run("-c", ONE_BY_ONE, *map(module_of, SOURCES))
+
+
+def test_webhooks_come_without_an_http_client() -> None:
+    """Receiving callbacks in an ASGI application needs no aiohttp."""
+    clients = {"aiohttp", "yarl", "aiolimiter", "cattrs", *EXTRAS} - {"sqlite3"}
+
+    assert loaded_by("import conference_async.webhooks", tuple(clients)) == []
+
+
+def test_the_client_comes_without_what_it_may_not_need() -> None:
+    """Extras, the server half and the emulator are loaded by who uses them."""
+    statement = "from conference_async import ConferenceClient, NewParticipant"
+
+    assert loaded_by(statement, EXTRAS) == []
+    assert loaded_by(statement, ("aiohttp.web", "conference_async.emulator")) == []
+    assert loaded_by("import conference_async", ("aiohttp", "attrs", "asyncio")) == []
+
+
+def test_no_file_speaks_of_what_is_not_in_the_project() -> None:
+    """Facts are written down here, not pointed at in places that readers cannot see."""
+    outside = re.compile("|".join([r"\.\./" + "shared", "/" + r"work/", r"\bissues " + "show"]))
+    kinds = {".py", ".md", ".toml", ".ini", ".txt", ".csv", ".json", ".html", ".js", ".css", ""}
+    folders = ["conference_async", "tests", "examples", "benchmarks", "docs", ".ci"]
+    files = [each for each in PROJECT.iterdir() if each.is_file()]
+    files += [each for folder in folders for each in (PROJECT / folder).rglob("*")]
+
+    pointing = [
+        str(file.relative_to(PROJECT))
+        for file in files
+        if file.is_file() and file.suffix in kinds
+        if not file.name.startswith((".coverage", ".git"))
+        if outside.search(file.read_text(encoding="utf-8", errors="replace"))
+    ]
+
+    assert len(files) > 100
+    assert pointing == []

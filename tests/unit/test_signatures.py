@@ -1,0 +1,60 @@
+"""Methods that take a value or its fields."""
+
+import inspect
+
+import attrs
+import pytest
+
+from conference_async.signatures import takes_fields
+
+
+@attrs.frozen(kw_only=True)
+class Order:
+    """Something with fields."""
+
+    what: str
+    count: int = 1
+
+
+class Shop:
+    """Something with such a method."""
+
+    @takes_fields(Order)
+    async def order(self, order: Order) -> list[tuple["Shop", Order]]:
+        """Buy something."""
+        return [(self, order)]
+
+
+async def test_a_value_or_its_fields_are_taken() -> None:
+    """The method itself only ever sees the value."""
+    shop, tea = Shop(), Order(what="tea", count=2)
+
+    assert await shop.order(tea) == [(shop, tea)]
+    assert await shop.order(what="tea", count=2) == [(shop, tea)]
+
+
+async def test_fields_are_checked_by_the_value() -> None:
+    """A misspelt or missing field is the TypeError that the value raises."""
+    shop = Shop()
+
+    with pytest.raises(TypeError, match="wat"):
+        await shop.order(wat="tea")  # type: ignore[call-overload] # the point of the test
+    with pytest.raises(TypeError, match="what"):
+        await shop.order()  # type: ignore[call-overload] # the point of the test
+
+
+async def test_a_value_and_fields_together_are_refused() -> None:
+    """So are two values: nobody could say which one holds."""
+    shop, tea = Shop(), Order(what="tea")
+
+    with pytest.raises(TypeError, match=r"order\(\) takes one value, or keywords, not both"):
+        await shop.order(tea, count=2)  # type: ignore[call-overload] # the point of the test
+    with pytest.raises(TypeError, match="not both"):
+        await shop.order(tea, tea)  # type: ignore[call-overload] # the point of the test
+
+
+def test_the_method_keeps_its_name_and_docstring() -> None:
+    """Help and tracebacks show the method that was written."""
+    assert inspect.getdoc(Shop.order) == "Buy something."
+    assert getattr(Shop.order, "__name__", "") == "order"
+    assert inspect.iscoroutinefunction(Shop.order)
