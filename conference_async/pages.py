@@ -56,7 +56,7 @@ class Listing(Generic[T]):
             while path is not None:
                 visited.add(path)
                 page = await ahead
-                keys = [self.key(item) for item in page.items]
+                keys = list(map(self.key, page.items))
                 fresh = [
                     item
                     for item, key in zip(page.items, keys, strict=True)
