@@ -24,6 +24,7 @@ CLAIMS = (
     "footprint",
     "webhook",
     "stall",
+    "dialler",
 )
 PACKAGES = ("conference-async", "aiohttp", "attrs", "cattrs", "orjson", "twilio", "uvloop", "yarl")
 

@@ -9,7 +9,7 @@ from twilio.rest import Client
 from twilio.rest.api.v2010.account.conference.participant import ParticipantInstance
 
 from benchmarks.contenders import OFFICIAL, OURS
-from benchmarks.figures import Figure, Work, take_turns, times_as_fast
+from benchmarks.figures import Figure, often, take_turns, times_as_fast
 from benchmarks.server import ACCOUNT_SID, ROOM, participant
 from conference_async.models import Participant
 from conference_async.wire import decode_participant, make_converter
@@ -28,31 +28,17 @@ def measure(base_url: str, rounds: int) -> list[Figure]:  # noqa: ARG001 -- noth
     version = _official_version()
     read = make_converter().get_structure_hook(Participant)
 
-    async def ours_constructs() -> None:
-        for _ in range(TIMES):
-            read(payload, Participant)
+    def official(payload: object) -> ParticipantInstance:
+        return ParticipantInstance(version, payload, ACCOUNT_SID, ROOM)
 
-    async def official_constructs() -> None:
-        for _ in range(TIMES):
-            ParticipantInstance(version, payload, ACCOUNT_SID, ROOM)
-
-    async def ours_decodes() -> None:
-        for _ in range(TIMES):
-            decode_participant(body)
-
-    async def official_decodes() -> None:
-        for _ in range(TIMES):
-            ParticipantInstance(version, json.loads(body.decode()), ACCOUNT_SID, ROOM)
-
-    async def orjson_decodes() -> None:
-        for _ in range(TIMES):
-            orjson.loads(body)
-
-    constructing: dict[str, Work] = {OURS: ours_constructs, OFFICIAL: official_constructs}
-    decoding: dict[str, Work] = {
-        OURS: ours_decodes,
-        OFFICIAL: official_decodes,
-        "orjson": orjson_decodes,
+    constructing = {
+        OURS: often(lambda: read(payload, Participant), times=TIMES),
+        OFFICIAL: often(lambda: official(payload), times=TIMES),
+    }
+    decoding = {
+        OURS: often(lambda: decode_participant(body), times=TIMES),
+        OFFICIAL: often(lambda: official(json.loads(body.decode())), times=TIMES),
+        "orjson": often(lambda: orjson.loads(body), times=TIMES),
     }
     constructed = asyncio.run(take_turns(constructing, rounds=rounds))
     decoded = asyncio.run(take_turns(decoding, rounds=rounds))

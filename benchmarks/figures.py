@@ -98,3 +98,13 @@ def at_once(work: Work, *, times: int, width: int) -> Work:
         await asyncio.gather(*(worker() for _ in range(width)))
 
     return all_of_it
+
+
+def often(call: Callable[[], object], *, times: int) -> Work:
+    """Return work that makes a call so many times; nothing in it waits."""
+
+    async def all_of_it() -> None:
+        for _ in range(times):
+            call()
+
+    return all_of_it
