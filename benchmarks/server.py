@@ -9,7 +9,7 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import lru_cache
+from functools import cache
 from subprocess import PIPE, Popen
 from typing import cast
 from urllib.parse import parse_qs, urlsplit
@@ -41,6 +41,7 @@ def room_of(participants: int) -> str:
 def participant(number: int = 0, *, queued: bool = False) -> dict[str, object]:
     """Return one participant as the service writes it."""
     call_sid = f"CA{number:032x}"
+    room = f"/2010-04-01/Accounts/{ACCOUNT_SID}/Conferences/{ROOM}"
     clock = f"{number // 3600 % 24:02d}:{number // 60 % 60:02d}:{number % 60:02d}"
     return {
         "account_sid": ACCOUNT_SID,
@@ -57,7 +58,7 @@ def participant(number: int = 0, *, queued: bool = False) -> dict[str, object]:
         "start_conference_on_enter": True,
         "status": "queued" if queued else "connected",
         "queue_time": "0" if queued else None,
-        "uri": f"/2010-04-01/Accounts/{ACCOUNT_SID}/Conferences/{ROOM}/Participants/{call_sid}.json",
+        "uri": f"{room}/Participants/{call_sid}.json",
     }
 
 
@@ -90,7 +91,7 @@ _CREATED = _answer("201 Created", json.dumps(participant(queued=True)).encode())
 _FETCHED = _answer("200 OK", json.dumps(participant()).encode())
 
 
-@lru_cache(maxsize=None)
+@cache
 def _listed(target: str) -> bytes:
     url = urlsplit(target)
     query = parse_qs(url.query)

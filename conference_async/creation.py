@@ -90,15 +90,15 @@ class Creation:
             outcome = Outcome.UNREADABLE if isinstance(read, UnexpectedReply) else None
             verdict, looked = self._note(exchange, outcome), False
             if verdict is Verdict.RECONCILE:
-                found = await self._reconcile()
+                found = await self.reconcile(self._deadline_at)
                 if found is not None:
                     return found
                 verdict, looked = self._judge(looked=True), True
             if verdict is Verdict.RAISE:
                 if looked or self._in_doubt:
-                    raise self._unknown(_what(exchange, read)) from read
+                    raise self._unknown(_what(exchange, read), exchange.result) from read
                 raise sender.error(exchange, "conference") from read
-            sender.congestion.budget.spend()
+            sender.spend(exchange.attempted)
             if self._history[-1].outcome.in_doubt:
                 await asyncio.sleep(sender.options.retry.delay(len(self._history)))
 
@@ -110,7 +110,7 @@ class Creation:
         if exchange.attempted.outcome is not Outcome.DONE:
             return None
         try:
-            return decode_participant(exchange.result.body)
+            return exchange.result.read(decode_participant)
         except UnexpectedReply as error:
             return error
 
@@ -225,8 +225,15 @@ class Creation:
                 estimate=estimate,
             )
 
-    async def _reconcile(self) -> Participant | None:
-        """Return what the label finds, looking again with growing pauses; None if nothing."""
+    async def reconcile(self, deadline_at: float | None) -> Participant | None:
+        """Return what the label finds, looking again with growing pauses; None if nothing.
+
+        Args:
+            deadline_at: The instant of the loop's clock at which to give up, or None.
+
+        Raises:
+            LabelInUse: It finds somebody who was there before this create.
+        """
         sender, label = self._sender, self._label
         policy = sender.options.retry
         ask = attrs.evolve(
@@ -236,7 +243,7 @@ class Creation:
             ),
         ).request
         try:
-            async with asyncio.timeout_at(self._deadline_at):
+            async with asyncio.timeout_at(deadline_at):
                 for number in range(policy.lookups):
                     await asyncio.sleep(policy.bound(number) if number else 0)
                     try:
@@ -269,7 +276,7 @@ class Creation:
                 )
         return attrs.evolve(found.participant, reconciled=True)
 
-    def _unknown(self, what: str) -> OutcomeUnknown:
+    def _unknown(self, what: str, result: Reply | Failure | None = None) -> OutcomeUnknown:
         error = OutcomeUnknown(
             f"create in {self._conference!r} with label {self._label!r}: {what}. It may have been "
             "placed. Before dialling again ask `await error.reconcile(client)`, look at the "
@@ -277,6 +284,7 @@ class Creation:
             conference=self._conference,
             label=self._label,
             attempts=len(self._history),
+            request_id=result.request_id if isinstance(result, Reply) else None,
         )
         _log.warning("%s", error)
         return error

@@ -30,6 +30,7 @@ The branches follow what the caller can do next. Messages are masked: no phone n
 secret is readable in them. All of them pickle and copy with every attribute.
 """
 
+import copyreg
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Protocol, Self
 
@@ -54,16 +55,8 @@ class ConferenceError(Exception):
         self.request_id = request_id
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _rebuild, (type(self), self.args, self.__dict__)
-
-
-def _rebuild(
-    cls: type[ConferenceError], args: tuple[object, ...], state: Mapping[str, object]
-) -> ConferenceError:
-    error = cls.__new__(cls, *args)
-    error.args = args  # a TimeoutError is an OSError, whose __new__ leaves them to __init__
-    error.__dict__.update(state)
-    return error
+        # Not by calling __init__: what a subclass takes is not what it keeps.
+        return copyreg.__newobj__, (type(self),), {"args": self.args, **self.__dict__}  # type: ignore[attr-defined]  # typeshed leaves it out
 
 
 class ConfigurationError(ConferenceError, ValueError):
@@ -168,15 +161,6 @@ class OutcomeUnknown(ConferenceError):
         A create that is cancelled in flight ends as promptly as any other await, and the
         `asyncio.CancelledError` (or the `TimeoutError` that `asyncio.timeout` makes of it)
         carries this error as its cause.
-
-        Example::
-
-            try:
-                async with asyncio.timeout(2):
-                    await room.participants.create(from_=ours, to=theirs)
-            except TimeoutError as error:
-                if unknown := OutcomeUnknown.behind(error):
-                    placed = await unknown.reconcile(client)
         """
         while error is not None and not isinstance(error, cls):
             error = error.__cause__ or error.__context__
@@ -289,7 +273,7 @@ class CallOver(ConferenceError):
         super().__init__(message)
         self.call_sid = call_sid
         self.status = status
-        self.reason = reason
+        self.reason = None if reason is None else mask(reason)
 
 
 class UnexpectedReply(ConferenceError):

@@ -1,9 +1,11 @@
 """One HTTP attempt on aiohttp, and whether the request had left when it failed."""
 
 import asyncio
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from email.utils import parsedate_to_datetime
+from typing import TypeVar
+from urllib.parse import urlsplit
 
 import aiohttp
 import attrs
@@ -12,7 +14,9 @@ from yarl import URL
 
 from conference_async import __version__
 from conference_async.credentials import Credentials
-from conference_async.errors import ConfigurationError
+from conference_async.errors import ConfigurationError, UnexpectedReply
+
+T = TypeVar("T")
 
 FORM = "application/x-www-form-urlencoded"
 MAX_REPLY_BYTES = 32 * 1024 * 1024
@@ -49,6 +53,18 @@ class Reply:
     body: bytes = attrs.field(repr=False)
     headers: Mapping[str, str] = attrs.field(repr=False)
     """By name in any case. They are read when they are asked for, which is seldom."""
+
+    def read(self, decode: Callable[[bytes], T]) -> T:
+        """Return what the body says.
+
+        Raises:
+            UnexpectedReply: It is not what `decode` reads.
+        """
+        try:
+            return decode(self.body)
+        except UnexpectedReply as error:
+            error.status, error.request_id = self.status, self.request_id
+            raise
 
     @property
     def request_id(self) -> str | None:
@@ -203,7 +219,8 @@ class Transport:
         trust_env: bool,
         connections: int,
     ) -> None:
-        self._base_url = base_url
+        base = urlsplit(base_url)
+        self._scheme, self._authority, self._prefix = base.scheme, base.netloc, base.path
         self._headers = {
             "Authorization": credentials.authorization,
             "Accept": "application/json",
@@ -243,11 +260,20 @@ class Transport:
         """
         send = self._session().request
         form = None if request.form is None else OneShotForm(request.form)
+        path, _, query = request.path.partition("?")
+        # A fifth of the time that parsing it from text takes, and hardly any two are the same.
+        url = URL.build(
+            scheme=self._scheme,
+            authority=self._authority,
+            path=self._prefix + path,
+            query_string=query,
+            encoded=True,
+        )
         return Attempt(
             form,
             send(
                 request.method,
-                URL(self._base_url + request.path, encoded=True),
+                url,
                 data=form,
                 headers=None if self._borrowed is None else self._headers,
                 allow_redirects=False,

@@ -1,6 +1,7 @@
 """How the documentation is built: ``sphinx-build -W -n docs docs/_build``."""
 
 import re
+import sys
 from importlib import import_module
 
 from docutils.nodes import Element, TextElement
@@ -40,16 +41,23 @@ napoleon_numpy_docstring = False
 napoleon_use_rtype = False
 napoleon_use_ivar = True
 
+OTHERS = ["_pytest", "aiohttp", "opentelemetry", "psycopg", "redis", "web"]
+
 nitpicky = True
 nitpick_ignore_regex = [
     # Other projects' objects: the build must not need their inventories, nor the network.
-    (r"py:.*", r"(abc|asyncio|collections|contextlib|datetime|enum|http|logging|os|pathlib|ssl|typing|warnings|web)\b.*"),
-    (r"py:.*", r"(aiohttp|aiolimiter|attrs?|opentelemetry|psycopg|redis|procrastinate)\b.*"),
+    (r"py:.*", rf"({'|'.join([*sys.stdlib_module_names, *OTHERS])})\b.*"),
     (r"py:.*", r"(.*\.)?T"),  # a type variable
     (r"py:exc", r"(KeyError|TimeoutError|ValueError)"),
 ]
 
-PUBLIC = ["conference_async", "conference_async.webhooks", "conference_async.emulator"]
+PUBLIC = [
+    "conference_async",
+    "conference_async.dialer",
+    "conference_async.cluster",
+    "conference_async.webhooks",
+    "conference_async.emulator",
+]
 """The packages whose ``__all__`` is the promise; each name must be in the reference."""
 
 WORDS = "conference_async.models.vocabulary"
@@ -97,7 +105,7 @@ def _resolve(
     return shown if is_local else None
 
 
-def _keep_colons(  # noqa: PLR0913, PLR0917 -- the event's signature
+def _keep_colons(
     _app: Sphinx, what: str, _name: str, _obj: object, _options: object, lines: list[str]
 ) -> None:
     """Keep napoleon from taking the words before a field's first colon for its type."""
@@ -105,7 +113,7 @@ def _keep_colons(  # noqa: PLR0913, PLR0917 -- the event's signature
         lines[:0] = ["..", ""]  # an empty comment, whose line has no colon
 
 
-def _plain_defaults(  # noqa: PLR0913, PLR0917 -- the event's signature
+def _plain_defaults(
     _app: Sphinx,
     _what: str,
     _name: str,
@@ -125,7 +133,7 @@ def _append_commands(_app: Sphinx, docname: str, source: list[str]) -> None:
         source[0] += f"\n## conference-async {commands}"
 
 
-def _check_complete(app: Sphinx, env: BuildEnvironment) -> None:
+def _check_complete(_app: Sphinx, env: BuildEnvironment) -> None:
     """Warn of public names that the reference leaves out."""
     known = env.domains.python_domain.objects
     for public in _PUBLIC_NAMES.values():

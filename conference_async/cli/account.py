@@ -15,7 +15,7 @@ from conference_async.client import ConferenceClient
 from conference_async.conferences import ConferenceHandle
 from conference_async.credentials import Credentials
 from conference_async.errors import ConfigurationError
-from conference_async.participants import ParticipantHandle
+from conference_async.participant_handle import ParticipantHandle
 from conference_async.retry import RetryPolicy
 
 _PREFIX = "TWILIO_"

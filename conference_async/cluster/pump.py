@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import math
+from collections import deque
 from collections.abc import Callable
 
 import attrs
@@ -24,6 +25,8 @@ more than one start too many; who slept longer takes another slot."""
 
 _FIRST_BACK_OFF = 0.05
 _FIRST_TRIP = 0.01
+_UNDISPUTED = 2.5
+"""Intervals that a process alone is ahead at most; further ahead, others reserve all the time."""
 _TICK = 1e-6
 _log = logging.getLogger("conference_async.cluster")
 
@@ -42,7 +45,7 @@ class Held:
     """What the store knows it by; None for a slot of our own while the store is gone."""
 
     wanted: bool = True
-    """Whether the store has not yet declined to take it back."""
+    """Whether the store may want it back: it has not declined, and others hardly reserved since."""
 
 
 class Pump:
@@ -83,7 +86,8 @@ class Pump:
         self._failures = 0
         self._started = -math.inf
         self._alone = False
-        self._trip = _FIRST_TRIP
+        # A busy machine must not make long ones look usual, nor a far store every slot look late.
+        self._trips = deque([_FIRST_TRIP], maxlen=8)
 
     @property
     def busy(self) -> bool:
@@ -210,9 +214,8 @@ class Pump:
 
     def _receive(self, reservation: Reservation, sent: float) -> Held:
         trip = self.loop.time() - sent
-        usual = min(trip, self._trip)
-        # A store that is far away must not make every answer look late for long.
-        self._trip = usual + (trip - usual) / 4
+        self._trips.append(trip)
+        usual = min(self._trips)
         # If the round trip took longer than usual, before or after the store read its clock is
         # not known: we take the middle. A process that was stopped on the way must not take the
         # answer for fresh, so the end is counted from the earliest instant.
@@ -223,6 +226,7 @@ class Pump:
             at=max(at, self._started + 1 / self._cps) if self._alone else at,
             until=earliest + grace,
             reservation=reservation,
+            wanted=reservation.wait * reservation.cps * reservation.factor <= _UNDISPUTED,
         )
         if self._failures > 1:
             _log.info("the store of the shared pace is back")

@@ -148,6 +148,8 @@ class RowReader:
         fields = self._defaults | _with_callers(given)
         if zone is not None:
             _check_zone(str(zone))
+        if own is not None and not str(own).isprintable():
+            raise InvalidParameter("id", "must be printable text")
         return Target(
             key=target_key(conference, to, str(own) if own is not None else None),
             to=to,

@@ -14,6 +14,7 @@ import threading
 import weakref
 from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import datetime
 from os import PathLike
 from pathlib import Path
@@ -145,6 +146,7 @@ class Ledger:
         """Add what is new, durably; return what is now known of each, in the same order."""
 
         def work(connection: sqlite3.Connection) -> list[sqlite3.Row]:
+            """Enrol what is new, and return all as they stand."""
             connection.executemany(_INSERT, map(_row, targets))
             return [connection.execute(_FIND, (each.target,)).fetchone() for each in targets]
 
@@ -165,6 +167,7 @@ class Ledger:
         last = 0
 
         def work(connection: sqlite3.Connection) -> list[sqlite3.Row]:
+            """Return the next page of rows."""
             return connection.execute(_ONWARDS, (last, wanted, _PAGE)).fetchall()
 
         while page := await self._do(work):
@@ -210,13 +213,13 @@ class Ledger:
             connection.execute("BEGIN")
             results = [work(connection) for work, _ in jobs]
             connection.execute("COMMIT")
-        except sqlite3.Error as problem:
+        except Exception as problem:  # noqa: BLE001 -- those who wait must hear of it, whatever it is
             error = self._failed(problem)
-            if connection.in_transaction:
+            with suppress(sqlite3.Error):  # SQLite may have rolled back already
                 connection.execute("ROLLBACK")
         loop.call_soon_threadsafe(_settle, jobs, results, error)
 
-    def _failed(self, error: sqlite3.Error) -> LedgerError:
+    def _failed(self, error: Exception) -> LedgerError:
         return LedgerError(f"{self._file.name} cannot be used: {error}; nothing more is dialled")
 
     def __repr__(self) -> str:

@@ -82,7 +82,9 @@ class SeenKeys:
 
     def add(self, text: str) -> bool:
         """Remember a text; return whether it is new."""
-        digest = int.from_bytes(blake2b(text.encode(), digest_size=8).digest())
+        digest = int.from_bytes(
+            blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+        )
         shard = self._shards[digest & 0xFFFF]
         if digest in shard:
             return False

@@ -13,10 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from conference_async.dialer import Campaign, Ledger, Outcome, State, sqlite_file
+from conference_async import ConferenceClient
+from conference_async.dialer import Campaign, Dialer, Ledger, Outcome, Plan, State, sqlite_file
 from conference_async.dialer.ledger import MOVES
+from conference_async.emulator import Emulator
 from conference_async.errors import LedgerError
-from conference_async.models import Participant
+from conference_async.models import NewParticipant, Participant
 
 NOW = datetime(2026, 1, 31, 12, 30, tzinfo=UTC)
 CAMPAIGN = Campaign(name="standup", account_sid=f"AC{'0' * 32}", total=2)
@@ -100,10 +102,12 @@ def test_only_the_drawn_moves_are_possible(before: State, after: State) -> None:
 
 
 def test_what_was_not_sent_was_not_attempted() -> None:
-    """It is planned as before, and its label stays."""
+    """It is planned as before; the label of an earlier attempt stays, as that may be there."""
     back = sending().not_sent("no connection")
+    told = sending().unknown("no answer", NOW).again("told so").claimed("u", "p1", NOW)
 
-    assert (back.state, back.attempts, back.sent_at, back.label) == (State.PLANNED, 0, None, "p1")
+    assert (back.state, back.attempts, back.sent_at, back.label) == (State.PLANNED, 0, None, None)
+    assert (told.not_sent("no connection").attempts, told.not_sent("").label) == (1, "p1")
 
 
 def test_calling_again_keeps_the_label_of_what_is_unknown() -> None:
@@ -389,11 +393,19 @@ async def test_a_ledger_needs_its_folder(tmp_path: Path, *, read_only: bool) -> 
 async def test_a_ledger_whose_lock_cannot_be_made_is_refused(path: Path) -> None:
     """An error of the file system is not taken for another writer."""
     async with Ledger(path) as ledger:
-        path.with_name("campaign.db.lock").unlink()
-        path.with_name("campaign.db.lock").mkdir()
+        write(path.with_name("campaign.db.lock"), b"noise" * 100)
 
-        with pytest.raises(LedgerError, match="unable to open"):
+        with pytest.raises(LedgerError, match="not a database"):
             await ledger.begin(CAMPAIGN)
+
+
+async def test_a_text_that_no_file_can_hold_is_an_error_for_whoever_asked(ledger: Ledger) -> None:
+    """Half a character is none; nobody waits for ever."""
+    broken = Outcome(target="#\ud800", to="client:alice", conference="standup")
+
+    with pytest.raises(LedgerError, match="surrogates not allowed"):
+        await ledger.enrol([broken])
+    assert await ledger.enrol([planned()]) == [planned()]
 
 
 def without_last_commit(log: bytes) -> bytes:
@@ -425,3 +437,23 @@ async def test_a_lost_last_commit_loses_one_write(path: Path, tmp_path: Path) ->
     async with Ledger(restored) as ledger:
         assert [each async for each in ledger.outcomes()] == [sending()]
     assert mode == ("wal", 2)
+
+
+@pytest.mark.looptime
+async def test_a_power_failure_leads_to_a_look_up(
+    emulator: Emulator, client: ConferenceClient, path: Path, tmp_path: Path
+) -> None:
+    """The call whose last write is lost is found by its label, and nobody is rung twice."""
+    people = [NewParticipant(from_="+15017122661", to=planned(n).to) for n in range(3)]
+    plan = Plan.from_participants(people, conference="standup")
+    restored = tmp_path / "restored.db"
+    async with Ledger(path) as ledger:
+        _ = [outcome async for outcome in Dialer(client, ledger=ledger).run(plan)]
+        write(restored, read(path))
+        log = read(path.with_name("campaign.db-wal"))
+        write(restored.with_name("restored.db-wal"), without_last_commit(log))
+
+    (found,) = [each async for each in Dialer(client, ledger=Ledger(restored)).run(plan)]
+
+    assert (found.state, found.reason) == (State.PLACED, "found by its label")
+    assert set(emulator.ring_counts.values()) == {1}

@@ -306,6 +306,8 @@ async def test_json_lines_are_rows(tmp_path: Path) -> None:
         },
         {"to": 15558675312},
         [],
+        {"to": "client:\ud800"},
+        {"to": "client:alice", "id": "\ud800"},
     ]  # fmt: skip -- a row per line
     path = tmp_path / "people.jsonl"
     path.write_text("\n".join([*map(json.dumps, lines), "", "{", "[" * 100_000]))
@@ -317,8 +319,21 @@ async def test_json_lines_are_rows(tmp_path: Path) -> None:
     assert first.new.muted is True
     assert first.new.extra == {"New": "1"}
     assert (second.new.timeout, second.new.status_callback_event) == (30, ("ringing",))
-    assert {problem.row for problem in preview.problems} == {3, 4, 6, 7}
+    assert {problem.row for problem in preview.problems} == {3, 4, 5, 6, 8, 9}
     assert preview.notes == ("names that are no parameters are ignored: shoe",)
+
+
+async def test_names_that_are_ignored_are_listed_up_to_a_point(tmp_path: Path) -> None:
+    """A file cannot make the note endless, and one without them has none."""
+    path = tmp_path / "people.jsonl"
+    row = {"to": "client:alice"}
+    path.write_text("\n".join(json.dumps(row | {f"shoe {n}": 44}) for n in range(100)))
+    plan = Plan.from_jsonl(path, conference="standup", from_=OURS)
+    assert (await plan.preview()).notes[0].count("shoe") == 10
+
+    path.write_text(json.dumps(row))
+    plan = Plan.from_jsonl(path, conference="standup", from_=OURS)
+    assert (await plan.preview()).notes == ()
 
 
 async def test_bad_rows_stop_a_plan_before_its_first_call(tmp_path: Path) -> None:

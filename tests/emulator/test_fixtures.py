@@ -1,14 +1,17 @@
 """The pytest plugin, as a user's own tests use it: each project runs in a pytest of its own."""
 
+import inspect
 import os
 import subprocess
 import sys
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 import conference_async
+from conference_async.emulator import fixtures
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -198,3 +201,12 @@ class BotTest(unittest.IsolatedAsyncioTestCase):
     )
 
     assert passed(project, 1)
+
+
+def test_the_documented_example_passes(run: Run) -> None:
+    """The example in the plugin's own documentation is a test that works as it stands."""
+    documented = inspect.cleandoc(fixtures.__doc__ or "")
+    _, _, example = documented.partition("# test_bot.py\n")
+    example, _, _ = example.partition("\nUnder ")
+
+    assert passed(run(textwrap.dedent("    " + example.lstrip())), 1)

@@ -13,6 +13,8 @@ import pytest
 
 from conference_async.emulator import Emulator
 
+pytestmark = pytest.mark.browser
+
 Dial = Callable[..., Awaitable[list[str]]]
 
 FLAGS = (

@@ -131,11 +131,11 @@ class Overview:
         return round(call.timer.when() - now) if call.timer else 0
 
     def _requests(self) -> list[Json]:
-        now, date, number = self._clock.time(), self._clock.now(), self._recorder.kinds.total()
+        number = self._recorder.kinds.total()
         return [
             {
                 "number": number - place,
-                "date": (date - timedelta(seconds=round(now - request.at))).isoformat(),
+                "date": self._clock.date(request.at).isoformat(),
                 "kind": request.kind,
                 "method": request.method,
                 "path": request.path,
