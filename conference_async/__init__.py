@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         Report,
     )
     from conference_async.errors import (
+        CallOver,
         CallQueueFull,
         ConferenceError,
         ConferenceFull,
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
         TooManyRequests,
         UnexpectedReply,
     )
+    from conference_async.fan_out import Failure, FanOut
     from conference_async.limits import CreateLimit, Limit, LimitSnapshot, Unpaced
     from conference_async.line import Priority
     from conference_async.models import (
@@ -64,8 +66,10 @@ if TYPE_CHECKING:
     )
     from conference_async.notices import ConferenceWarning, IgnoredParameter, PersonalData
     from conference_async.options import AttemptEvent
-    from conference_async.participants import ParticipantHandle, Participants
+    from conference_async.participant_handle import ParticipantHandle
+    from conference_async.participants import Participants
     from conference_async.retry import Outcome, RetryPolicy
+    from conference_async.waiting import Polling, dial_and_wait
 
 __version__ = "0.1.0"
 
@@ -89,6 +93,7 @@ _HOMES = {
         "Report",
     ],
     "errors": [
+        "CallOver",
         "CallQueueFull",
         "ConferenceError",
         "ConferenceFull",
@@ -112,6 +117,7 @@ _HOMES = {
         "TooManyRequests",
         "UnexpectedReply",
     ],
+    "fan_out": ["Failure", "FanOut"],
     "limits": ["CreateLimit", "Limit", "LimitSnapshot", "Unpaced"],
     "line": ["Priority"],
     "models": [
@@ -125,13 +131,16 @@ _HOMES = {
     ],
     "notices": ["ConferenceWarning", "IgnoredParameter", "PersonalData"],
     "options": ["AttemptEvent"],
-    "participants": ["ParticipantHandle", "Participants"],
+    "participant_handle": ["ParticipantHandle"],
+    "participants": ["Participants"],
     "retry": ["Outcome", "RetryPolicy"],
+    "waiting": ["Polling", "dial_and_wait"],
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
     "AttemptEvent",
+    "CallOver",
     "CallQueueFull",
     "CallingHours",
     "Conference",
@@ -151,6 +160,8 @@ __all__ = [
     "Credentials",
     "DeadlineExceeded",
     "Dialer",
+    "Failure",
+    "FanOut",
     "IgnoredParameter",
     "InvalidParameter",
     "LabelInUse",
@@ -172,6 +183,7 @@ __all__ = [
     "Participants",
     "PersonalData",
     "Plan",
+    "Polling",
     "PostgresLimit",
     "Preview",
     "Priority",
@@ -190,6 +202,7 @@ __all__ = [
     "TooManyRequests",
     "UnexpectedReply",
     "Unpaced",
+    "dial_and_wait",
 ]
 
 

@@ -1,28 +1,43 @@
 """The conferences of an account: find them, announce to them, end them."""
 
+import asyncio
 import builtins
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
+import logging
+from collections.abc import AsyncGenerator, Coroutine
+from contextlib import aclosing, asynccontextmanager, suppress
 from datetime import date
 from operator import attrgetter
-from typing import Literal, TypedDict, Unpack
+from typing import Any, Final, Literal, TypedDict, Unpack
 
 import attrs
 
-from conference_async.errors import ConferenceNotFound
+from conference_async.creation import Creation
+from conference_async.errors import (
+    ConferenceError,
+    ConferenceNotActive,
+    ConferenceNotFound,
+    LabelInUse,
+    NotFound,
+    OutcomeUnknown,
+    RequestTimeout,
+)
 from conference_async.lookup import live_conference
 from conference_async.models import (
     Conference,
     ConferenceChange,
     HttpMethod,
+    NewParticipant,
+    Participant,
     check_conference,
     is_conference_sid,
 )
 from conference_async.pages import Listing, page_size_for
+from conference_async.participant_handle import ParticipantHandle
 from conference_async.participants import Participants
 from conference_async.sender import Sender
+from conference_async.shielding import finish
 from conference_async.signatures import takes_fields
-from conference_async.transport import Request
+from conference_async.transport import Reply, Request
 from conference_async.wire import (
     conference_path,
     conferences_path,
@@ -31,6 +46,9 @@ from conference_async.wire import (
     decode_conference_page,
     encode_form,
 )
+
+_HANG_UP: Final = 10.0
+_log = logging.getLogger("conference_async.conferences")
 
 
 class ConferenceFilters(TypedDict, total=False):
@@ -143,6 +161,68 @@ class ConferenceHandle:
         self._sid = self.name if is_conference_sid(self.name) else None
         self.participants = Participants(self, sender)
 
+    @takes_fields(NewParticipant)
+    @asynccontextmanager
+    async def participant(self, new: NewParticipant) -> AsyncGenerator[ParticipantHandle, None]:
+        """Dial somebody in, and hang up when the block ends, however it ends.
+
+        Takes what `Participants.create` takes, and raises what it raises. Hanging up is not
+        cut short by a cancellation, and takes ten seconds at most. One who has left is no error,
+        and no error of hanging up hides one of the block.
+
+        Example::
+
+            async with room.participant(from_=ours, to=theirs, label="alice") as alice:
+                await alice.announce("https://example.com/hello.mp3")
+
+        Cancelled while the create is in flight, it looks for the label and hangs up on whom it
+        finds.
+
+        Raises:
+            RequestTimeout: Hanging up took too long: the participant may still be on the line.
+        """
+        creation = Creation(self._sender, self.name, new)
+        try:
+            placed = await creation.run()
+        except asyncio.CancelledError as cancelled:
+            unknown = cancelled.__cause__
+            if isinstance(unknown, OutcomeUnknown) and unknown.label is not None:
+                await finish(self._take_back(creation))
+            raise
+        try:
+            yield self._handle_of(placed)
+        except BaseException:
+            await finish(_logged(self._hang_up(placed)))
+            raise
+        await finish(self._hang_up(placed))
+
+    def _handle_of(self, placed: Participant) -> ParticipantHandle:
+        # By SID: the name may lead to another conference by then.
+        room = ConferenceHandle(self._sender, placed.conference_sid or self.name)
+        return room.participants(placed.call_sid or placed.label)
+
+    async def _hang_up(self, placed: Participant) -> None:
+        scope = asyncio.timeout(_HANG_UP)
+        try:
+            async with scope:
+                await self._handle_of(placed).delete()
+        except (NotFound, ConferenceNotActive):
+            pass
+        except TimeoutError as error:
+            if not scope.expired():
+                raise
+            raise RequestTimeout(
+                f"{placed.call_sid or placed.label} may still be on the line: hanging up took "
+                f"more than {_HANG_UP:g} s; it is safe to repeat"
+            ) from error
+
+    async def _take_back(self, creation: Creation) -> None:
+        with suppress(TimeoutError, LabelInUse):
+            async with asyncio.timeout(_HANG_UP):
+                placed = await creation.reconcile(None)
+                if placed is not None:
+                    await _logged(self._hang_up(placed))
+
     async def resolve(self) -> str:
         """Return the conference's SID, looked up once if the handle was built from a name.
 
@@ -165,7 +245,7 @@ class ConferenceHandle:
 
         https://www.twilio.com/docs/voice/api/conference-resource#fetch-a-conference-resource
         """
-        return decode_conference(await self._send("conference.fetch", "GET"))
+        return (await self._send("conference.fetch", "GET")).read(decode_conference)
 
     @takes_fields(ConferenceChange)
     async def update(self, change: ConferenceChange) -> Conference:
@@ -174,7 +254,7 @@ class ConferenceHandle:
         https://www.twilio.com/docs/voice/api/conference-resource#update-a-conference-resource
         """
         form = encode_form(change)
-        return decode_conference(await self._send("conference.update", "POST", form))
+        return (await self._send("conference.update", "POST", form)).read(decode_conference)
 
     async def announce(self, url: str, *, method: HttpMethod | None = None) -> Conference:
         """Play something to everybody in the conference.
@@ -189,10 +269,17 @@ class ConferenceHandle:
         """End the conference, and hang up on everybody in it."""
         return await self.update(status="completed")
 
-    async def _send(self, kind: str, method: str, form: bytes | None = None) -> bytes:
+    async def _send(self, kind: str, method: str, form: bytes | None = None) -> Reply:
         path = conference_path(self._sender.account_sid, await self.resolve())
         request = Request(kind=kind, method=method, path=path, form=form)
-        return (await self._sender.request(request, resource="conference")).body
+        return await self._sender.request(request, resource="conference")
 
     def __repr__(self) -> str:
         return f"<ConferenceHandle {self.name!r}>"
+
+
+async def _logged(hang_up: Coroutine[Any, Any, None]) -> None:
+    try:
+        await hang_up
+    except ConferenceError as error:
+        _log.warning("hanging up failed: %s", error)

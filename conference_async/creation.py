@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-from contextlib import AsyncExitStack
 from datetime import timedelta
 
 import attrs
@@ -85,21 +84,21 @@ class Creation:
             exchange = await self._attempt()
             read = self._read(exchange)
             if isinstance(read, Participant):
-                self._note(exchange, Outcome.DONE, Verdict.RETURN)
+                self._note(exchange, None, Verdict.RETURN)
                 sender.limit.observe(read.queue_time or 0)
                 return read
             outcome = Outcome.UNREADABLE if isinstance(read, UnexpectedReply) else None
             verdict, looked = self._note(exchange, outcome), False
             if verdict is Verdict.RECONCILE:
-                found = await self._reconcile()
+                found = await self.reconcile(self._deadline_at)
                 if found is not None:
                     return found
                 verdict, looked = self._judge(looked=True), True
             if verdict is Verdict.RAISE:
                 if looked or self._in_doubt:
-                    raise self._unknown(_what(exchange, read)) from read
+                    raise self._unknown(_what(exchange, read), exchange.result) from read
                 raise sender.error(exchange, "conference") from read
-            sender.congestion.budget.spend()
+            sender.spend(exchange.attempted)
             if self._history[-1].outcome.in_doubt:
                 await asyncio.sleep(sender.options.retry.delay(len(self._history)))
 
@@ -111,7 +110,7 @@ class Creation:
         if exchange.attempted.outcome is not Outcome.DONE:
             return None
         try:
-            return decode_participant(exchange.result.body)
+            return exchange.result.read(decode_participant)
         except UnexpectedReply as error:
             return error
 
@@ -124,7 +123,7 @@ class Creation:
             exchange = attrs.evolve(exchange, attempted=attempted)
         self._history.append(attempted)
         verdict = verdict or self._judge(looked=False)
-        self._sender.report(exchange, len(self._history), verdict.name.lower(), self._label)
+        self._sender.report(exchange, len(self._history), verdict, self._label)
         return verdict
 
     def _judge(self, *, looked: bool) -> Verdict:
@@ -143,8 +142,8 @@ class Creation:
     async def _attempt(self) -> Exchange:
         sender, loop = self._sender, asyncio.get_running_loop()
         entered = loop.time()
-        async with AsyncExitStack() as stack:
-            turn, in_front = await self._wait(stack)
+        turn, in_front = await self._wait()
+        try:
             sent = loop.time()
             attempt = sender.transport.attempt(self._request)
             left = sender.options.timeout
@@ -158,41 +157,25 @@ class Creation:
                     failure = Failure(left=True, error=cancelled)
                     exchange = sender.settle(self._request, failure, **times)
                     self._history.append(exchange.attempted)
-                    sender.report(exchange, len(self._history), "cancelled", self._label)
+                    sender.report(exchange, len(self._history), None, self._label)
                 raise
             finally:
                 if not attempt.left:
                     turn.give_back()
+        finally:
+            sender.congestion.leave()
         return sender.settle(self._request, result, **times)
 
-    async def _wait(self, stack: AsyncExitStack) -> tuple[Turn, float]:
-        """Take a slot and a place; return the turn, to give the slot back if it is not used.
-
-        The place is taken at the front of the line, so that only one create at a time holds one
-        of those that other requests need while it waits for its slot, and so that nothing but
-        the slot stands between a create and its start.
-        """
-        sender, loop = self._sender, asyncio.get_running_loop()
-        options, limit = sender.options, sender.limit
+    async def _wait(self) -> tuple[Turn, float]:
+        """Take a place and a slot, within the deadline."""
+        options, limit = self._sender.options, self._sender.limit
+        if self._deadline_at is None:
+            return await self._front()
         self._refuse_if_late(limit.estimate(options.priority))
         scope = asyncio.timeout_at(self._deadline_at)
         try:
-            async with scope, AsyncExitStack() as held:
-                while True:
-                    async with limit.turn(options.priority, self._ticket) as turn:
-                        await held.enter_async_context(sender.place())
-                        in_front = loop.time()
-                        slot = await turn.slot()
-                    try:
-                        if options.before_send is not None:
-                            await options.before_send(self._label, len(self._history) + 1)
-                    except BaseException:
-                        turn.give_back()
-                        raise
-                    if loop.time() - slot <= FRESH:
-                        stack.push_async_exit(held.pop_all())
-                        return turn, in_front
-                    await held.aclose()
+            async with scope:
+                return await self._front()
         except TimeoutError as error:
             if not scope.expired():
                 raise
@@ -201,6 +184,35 @@ class Creation:
                 "nothing was sent; raise deadline=, or send fewer creates at this CPS",
                 estimate=limit.estimate(options.priority),
             ) from error
+
+    async def _front(self) -> tuple[Turn, float]:
+        """Take a place and a slot; return the turn, to give the slot back if it is not used.
+
+        The place is taken at the front of the line, so that only one create at a time holds one
+        of those that other requests need while it waits for its slot, and so that nothing but
+        the slot stands between a create and its start.
+        """
+        sender, loop = self._sender, asyncio.get_running_loop()
+        options, congestion = sender.options, sender.congestion
+        while True:
+            async with sender.limit.turn(options.priority, self._ticket) as turn:
+                await congestion.enter()
+                try:
+                    in_front = loop.time()
+                    slot = await turn.slot()
+                except BaseException:
+                    congestion.leave()
+                    raise
+            try:
+                if options.before_send is not None:
+                    await options.before_send(self._label, len(self._history) + 1)
+            except BaseException:
+                turn.give_back()
+                congestion.leave()
+                raise
+            if loop.time() - slot <= FRESH:
+                return turn, in_front
+            congestion.leave()
 
     def _refuse_if_late(self, estimate: float) -> None:
         if self._deadline_at is None or self._history:
@@ -213,8 +225,15 @@ class Creation:
                 estimate=estimate,
             )
 
-    async def _reconcile(self) -> Participant | None:
-        """Return what the label finds, looking again with growing pauses; None if nothing."""
+    async def reconcile(self, deadline_at: float | None) -> Participant | None:
+        """Return what the label finds, looking again with growing pauses; None if nothing.
+
+        Args:
+            deadline_at: The instant of the loop's clock at which to give up, or None.
+
+        Raises:
+            LabelInUse: It finds somebody who was there before this create.
+        """
         sender, label = self._sender, self._label
         policy = sender.options.retry
         ask = attrs.evolve(
@@ -224,7 +243,7 @@ class Creation:
             ),
         ).request
         try:
-            async with asyncio.timeout_at(self._deadline_at):
+            async with asyncio.timeout_at(deadline_at):
                 for number in range(policy.lookups):
                     await asyncio.sleep(policy.bound(number) if number else 0)
                     try:
@@ -257,7 +276,7 @@ class Creation:
                 )
         return attrs.evolve(found.participant, reconciled=True)
 
-    def _unknown(self, what: str) -> OutcomeUnknown:
+    def _unknown(self, what: str, result: Reply | Failure | None = None) -> OutcomeUnknown:
         error = OutcomeUnknown(
             f"create in {self._conference!r} with label {self._label!r}: {what}. It may have been "
             "placed. Before dialling again ask `await error.reconcile(client)`, look at the "
@@ -265,6 +284,7 @@ class Creation:
             conference=self._conference,
             label=self._label,
             attempts=len(self._history),
+            request_id=result.request_id if isinstance(result, Reply) else None,
         )
         _log.warning("%s", error)
         return error

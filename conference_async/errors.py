@@ -20,7 +20,8 @@
     │   ├── CallQueueFull                  22005
     │   └── TooManyRequests                429
     ├── ServiceFailed                      5xx on a request that is safe to repeat
-    ├── RequestTimeout (TimeoutError)      no answer in time, safe to repeat
+    ├── RequestTimeout (TimeoutError)      no answer, or not what was waited for, in time
+    ├── CallOver                           the call ended before what was waited for
     ├── UnexpectedReply                    not JSON, a redirect, the wrong shape
     ├── SignatureMismatch                  a webhook that was not signed with our key
     └── LedgerError                        the campaign's ledger cannot be used
@@ -29,6 +30,7 @@ The branches follow what the caller can do next. Messages are masked: no phone n
 secret is readable in them. All of them pickle and copy with every attribute.
 """
 
+import copyreg
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Protocol, Self
 
@@ -53,16 +55,8 @@ class ConferenceError(Exception):
         self.request_id = request_id
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _rebuild, (type(self), self.args, self.__dict__)
-
-
-def _rebuild(
-    cls: type[ConferenceError], args: tuple[object, ...], state: Mapping[str, object]
-) -> ConferenceError:
-    error = cls.__new__(cls, *args)
-    error.args = args  # a TimeoutError is an OSError, whose __new__ leaves them to __init__
-    error.__dict__.update(state)
-    return error
+        # Not by calling __init__: what a subclass takes is not what it keeps.
+        return copyreg.__newobj__, (type(self),), {"args": self.args, **self.__dict__}  # type: ignore[attr-defined]  # typeshed leaves it out
 
 
 class ConfigurationError(ConferenceError, ValueError):
@@ -167,15 +161,6 @@ class OutcomeUnknown(ConferenceError):
         A create that is cancelled in flight ends as promptly as any other await, and the
         `asyncio.CancelledError` (or the `TimeoutError` that `asyncio.timeout` makes of it)
         carries this error as its cause.
-
-        Example::
-
-            try:
-                async with asyncio.timeout(2):
-                    await room.participants.create(from_=ours, to=theirs)
-            except TimeoutError as error:
-                if unknown := OutcomeUnknown.behind(error):
-                    placed = await unknown.reconcile(client)
         """
         while error is not None and not isinstance(error, cls):
             error = error.__cause__ or error.__context__
@@ -265,7 +250,30 @@ class ServiceFailed(ConferenceError):
 
 
 class RequestTimeout(ConferenceError, TimeoutError):
-    """No answer came in time to a request that is safe to repeat, and the retries are spent."""
+    """It did not happen in time, and it is safe to repeat.
+
+    Either no answer came to a request, and the retries are spent; or what was waited for did not
+    happen to a call, which goes on.
+    """
+
+
+class CallOver(ConferenceError):
+    """The call ended, or the participant left, before what was waited for could happen.
+
+    Attributes:
+        call_sid: The call (``CA…``).
+        status: How it ended: ``busy``, ``no-answer``, ``failed``, ``canceled``, ``completed``;
+            ``unknown`` where polling cannot see it; None where that was not told.
+        reason: Why the participant left, or why the conference ended, or None.
+    """
+
+    def __init__(
+        self, message: str, *, call_sid: str, status: str | None, reason: str | None
+    ) -> None:
+        super().__init__(message)
+        self.call_sid = call_sid
+        self.status = status
+        self.reason = None if reason is None else mask(reason)
 
 
 class UnexpectedReply(ConferenceError):

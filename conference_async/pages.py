@@ -18,8 +18,9 @@ T = TypeVar("T")
 MAX_PAGE_SIZE = 1000
 
 REMEMBERED = 10_000
-"""How many of the last items are known again: arrivals shift people by a few places, not by ten
-of the largest pages, and memory must not grow with the list."""
+"""How many of the last items are known again, at least; at most twice as many and a page. Arrivals
+shift people by a few places, not by ten of the largest pages, and memory must not grow with the
+list."""
 
 
 @attrs.frozen(kw_only=True)
@@ -48,13 +49,19 @@ class Listing(Generic[T]):
         path: str | None = self.path
         left = math.inf if limit is None else limit
         visited: set[str] = set()
-        seen: dict[object, None] = {}
+        seen: set[object] = set()
+        seen_before: set[object] = set()
         ahead = self._fetch(self.path)
         try:
             while path is not None:
                 visited.add(path)
                 page = await ahead
-                fresh = [item for item in page.items if self.key(item) not in seen]
+                keys = list(map(self.key, page.items))
+                fresh = [
+                    item
+                    for item, key in zip(page.items, keys, strict=True)
+                    if key not in seen and key not in seen_before
+                ]
                 left -= len(fresh)
                 linked = page.next_page_uri if left > 0 else None
                 path = None if linked is None else next_page_path(linked)
@@ -65,9 +72,9 @@ class Listing(Generic[T]):
                     )
                 if path is not None:
                     ahead = self._fetch(path)
-                seen.update(dict.fromkeys(map(self.key, fresh)))
-                for _ in range(len(seen) - REMEMBERED):
-                    del seen[next(iter(seen))]
+                seen.update(keys)
+                if len(seen) >= REMEMBERED:
+                    seen, seen_before = set(), seen
                 yield fresh if left >= 0 else fresh[: int(left)]
         finally:
             ahead.cancel()
@@ -78,7 +85,8 @@ class Listing(Generic[T]):
 
     async def _page(self, path: str) -> Page[T]:
         request = Request(kind=self.kind, method="GET", path=path)
-        return self.decode((await self.sender.request(request, resource=self.resource)).body)
+        reply = await self.sender.request(request, resource=self.resource)
+        return reply.read(self.decode)
 
     async def stream(self, limit: int | None) -> AsyncGenerator[T, None]:
         """Yield the items one by one, at most `limit` of them."""

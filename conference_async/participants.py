@@ -1,46 +1,24 @@
 """The participants of one conference: bring them in, list them, change them, take them out."""
 
 import builtins
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from contextlib import aclosing
 from operator import attrgetter
-from typing import Protocol, TypedDict, Unpack
+from typing import TypeAlias, TypedDict, Unpack
 
 import attrs
 
 from conference_async.creation import Creation
-from conference_async.models import (
-    HttpMethod,
-    NewParticipant,
-    Participant,
-    ParticipantChange,
-    check_participant,
-)
+from conference_async.fan_out import FanOut, chosen, fan_out
+from conference_async.models import HttpMethod, NewParticipant, Participant
 from conference_async.pages import Listing, page_size_for
+from conference_async.participant_handle import ParticipantHandle, Room
 from conference_async.sender import Sender
 from conference_async.signatures import takes_fields
-from conference_async.transport import Request
-from conference_async.wire import (
-    decode_participant,
-    decode_participant_page,
-    encode_form,
-    participant_path,
-    participants_path,
-    participants_query,
-)
+from conference_async.wire import decode_participant_page, participants_path, participants_query
 
-
-class Room(Protocol):
-    """The conference that participants belong to."""
-
-    @property
-    def name(self) -> str:
-        """Its SID or friendly name, as given."""
-        ...
-
-    async def resolve(self) -> str:
-        """Return its SID."""
-        ...
+Those: TypeAlias = str | Iterable[str | None]
+"""Call SIDs and labels, or one of them."""
 
 
 class ParticipantFilters(TypedDict, total=False):
@@ -141,6 +119,50 @@ class Participants:
             async for page in pages:
                 yield page
 
+    async def mute_all(self, *, except_: Those = ()) -> FanOut:
+        """Let nobody hear anybody but those named.
+
+        This and the other verbs for all go to everybody who is listed when they start, those
+        whose phones still ring included, as many at once as the client allows. They raise only
+        if nobody could be listed: what became of each participant is in the report.
+
+        Args:
+            except_: Call SIDs and labels of those to leave as they are.
+        """
+        return await self._each(ParticipantHandle.mute, except_)
+
+    async def unmute_all(self, *, except_: Those = ()) -> FanOut:
+        """Let everybody be heard again; see `mute_all`."""
+        return await self._each(ParticipantHandle.unmute, except_)
+
+    async def hold_all(
+        self, url: str | None = None, *, method: HttpMethod | None = None, except_: Those = ()
+    ) -> FanOut:
+        """Put everybody on hold; see `ParticipantHandle.hold` and `mute_all`."""
+        return await self._each(lambda handle: handle.hold(url, method=method), except_)
+
+    async def unhold_all(self, *, except_: Those = ()) -> FanOut:
+        """Let everybody rejoin the conference; see `mute_all`."""
+        return await self._each(ParticipantHandle.unhold, except_)
+
+    async def announce_all(
+        self, url: str, *, method: HttpMethod | None = None, except_: Those = ()
+    ) -> FanOut:
+        """Play something to each participant alone; see `ParticipantHandle.announce`, `mute_all`.
+
+        To play it to the whole conference at once, use `ConferenceHandle.announce`.
+        """
+        return await self._each(lambda handle: handle.announce(url, method=method), except_)
+
+    async def remove_all(self, *, except_: Those = ()) -> FanOut:
+        """Hang up on everybody; see `mute_all`."""
+        return await self._each(ParticipantHandle.delete, except_)
+
+    async def _each(
+        self, verb: Callable[[ParticipantHandle], Awaitable[Participant | None]], except_: Those
+    ) -> FanOut:
+        return await fan_out(chosen(await self.list(), except_), self, verb)
+
     async def _listing(
         self, page_size: int | None, filters: ParticipantFilters
     ) -> Listing[Participant]:
@@ -157,94 +179,3 @@ class Participants:
 
     def __repr__(self) -> str:
         return f"<Participants of {self._room.name!r}>"
-
-
-@attrs.frozen
-class ParticipantHandle:
-    """One participant, addressed by Call SID or label; nothing is sent until a method is awaited.
-
-    Every method raises `ParticipantNotFound` once the participant has left, and
-    `ConferenceNotFound` if the conference was named and none of that name is live.
-    """
-
-    _room: Room
-    _sender: Sender
-    key: str = attrs.field(converter=check_participant)
-    """The Call SID or label."""
-
-    async def fetch(self) -> Participant:
-        """Return the participant as it is now.
-
-        https://www.twilio.com/docs/voice/api/conference-participant-resource#retrieve-a-participant
-        """
-        return decode_participant(await self._send("fetch", "GET"))
-
-    @takes_fields(ParticipantChange)
-    async def update(self, change: ParticipantChange) -> Participant:
-        """Change the participant: a `ParticipantChange`, or its fields as keywords.
-
-        Never pass a stranger's input on as keywords: coaching lets people listen in.
-        https://www.twilio.com/docs/voice/api/conference-participant-resource#update-a-participant
-        """
-        return decode_participant(await self._send("update", "POST", encode_form(change)))
-
-    async def delete(self) -> None:
-        """Hang up on the participant, and so remove them from the conference.
-
-        https://www.twilio.com/docs/voice/api/conference-participant-resource#delete-a-participant
-        """
-        # With a form, if an empty one: a DELETE repeated by aiohttp itself would find nobody, and
-        # its 404 would pass for the answer to the first.
-        await self._send("delete", "DELETE", b"")
-
-    async def mute(self) -> Participant:
-        """Let nobody hear the participant."""
-        return await self.update(muted=True)
-
-    async def unmute(self) -> Participant:
-        """Let the others hear the participant again."""
-        return await self.update(muted=False)
-
-    async def hold(
-        self, url: str | None = None, *, method: HttpMethod | None = None
-    ) -> Participant:
-        """Put the participant on hold: they hear music and nobody hears them.
-
-        Args:
-            url: What they hear: an MP3 or WAV file, or TwiML of Play, Say, Pause and Redirect.
-            method: How the service fetches it; GET by default.
-        """
-        return await self.update(hold=True, hold_url=url, hold_method=method)
-
-    async def unhold(self) -> Participant:
-        """Let the participant rejoin the conference."""
-        return await self.update(hold=False)
-
-    async def announce(self, url: str, *, method: HttpMethod | None = None) -> Participant:
-        """Play something to the participant alone.
-
-        Args:
-            url: An MP3 or WAV file, or TwiML; keep it well under 30 minutes.
-            method: How the service fetches it; POST by default.
-        """
-        return await self.update(announce_url=url, announce_method=method)
-
-    async def coach(self, call_sid: str | None) -> Participant:
-        """Let the participant hear everybody and be heard by one of them only.
-
-        Args:
-            call_sid: The Call SID of the one who is coached.
-        """
-        return await self.update(coaching=True, call_sid_to_coach=call_sid)
-
-    async def stop_coaching(self) -> Participant:
-        """Let everybody hear the participant again."""
-        return await self.update(coaching=False)
-
-    async def _send(self, kind: str, method: str, form: bytes | None = None) -> bytes:
-        path = participant_path(self._sender.account_sid, await self._room.resolve(), self.key)
-        request = Request(kind=kind, method=method, path=path, form=form)
-        return (await self._sender.request(request, gone_is_done=kind == "delete")).body
-
-    def __repr__(self) -> str:
-        return f"<ParticipantHandle {self.key!r} of {self._room.name!r}>"

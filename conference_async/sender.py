@@ -2,8 +2,6 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 
 import attrs
 
@@ -64,46 +62,54 @@ class Sender:
         """
         history: list[Attempted] = []
         deadline_at = self.deadline_at()
-        try:
-            async with asyncio.timeout_at(deadline_at):
-                while True:
-                    exchange = await self._exchange(request)
-                    history.append(exchange.attempted)
-                    if gone_is_done and _gone(exchange.result, history):
-                        verdict = Verdict.RETURN
-                    else:
-                        verdict = judge_repeatable(history, more=self.more(history, deadline_at))
-                    self.report(exchange, len(history), verdict.name.lower())
-                    if verdict is not Verdict.RETRY:
-                        break
-                    self.congestion.budget.spend()
-                    if exchange.attempted.outcome.in_doubt:
-                        await asyncio.sleep(self.options.retry.delay(len(history)))
-        except TimeoutError as error:
-            raise RequestTimeout(
-                f"{request.kind}: not done within its deadline of {self.options.deadline:g} s, "
-                f"after {len(history)} whole attempts; it is safe to repeat"
-            ) from error
+        if deadline_at is None:
+            exchange, verdict = await self._repeat(request, history, None, gone_is_done)
+        else:
+            try:
+                async with asyncio.timeout_at(deadline_at):
+                    exchange, verdict = await self._repeat(
+                        request, history, deadline_at, gone_is_done
+                    )
+            except TimeoutError as error:
+                raise RequestTimeout(
+                    f"{request.kind}: not done within its deadline of {self.options.deadline:g} s, "
+                    f"after {len(history)} whole attempts; it is safe to repeat"
+                ) from error
         if verdict is Verdict.RETURN and isinstance(exchange.result, Reply):
             return exchange.result
         raise self.error(exchange, resource) from cause(exchange.result)
 
+    async def _repeat(
+        self,
+        request: Request,
+        history: list[Attempted],
+        deadline_at: float | None,
+        gone_is_done: bool,  # noqa: FBT001 -- handed on
+    ) -> tuple[Exchange, Verdict]:
+        while True:
+            exchange = await self._exchange(request)
+            history.append(exchange.attempted)
+            if gone_is_done and _gone(exchange.result, history):
+                verdict = Verdict.RETURN
+            else:
+                verdict = judge_repeatable(history, more=self.more(history, deadline_at))
+            self.report(exchange, len(history), verdict)
+            if verdict is not Verdict.RETRY:
+                return exchange, verdict
+            self.spend(exchange.attempted)
+            if exchange.attempted.outcome.in_doubt:
+                await asyncio.sleep(self.options.retry.delay(len(history)))
+
     async def _exchange(self, request: Request) -> Exchange:
         loop = asyncio.get_running_loop()
         entered = loop.time()
-        async with self.place():
-            sent = loop.time()
-            result = await self.transport.attempt(request).run(self.options.timeout)
-        return self.settle(request, result, entered=entered, in_front=sent, sent=sent)
-
-    @asynccontextmanager
-    async def place(self) -> AsyncGenerator[None, None]:
-        """Hold a place among the concurrent requests."""
         await self.congestion.enter()
         try:
-            yield
+            sent = loop.time()
+            result = await self.transport.attempt(request).run(self.options.timeout)
         finally:
             self.congestion.leave()
+        return self.settle(request, result, entered=entered, in_front=sent, sent=sent)
 
     def settle(
         self,
@@ -117,8 +123,10 @@ class Sender:
         """Name how an attempt ended, and let everybody learn from it."""
         if isinstance(result, Failure):
             attempted = Attempted(Outcome.NO_ANSWER if result.left else Outcome.NOT_LEFT)
+        elif result.status < _REFUSED:
+            attempted = Attempted(outcome_of(result.status, None))
         else:
-            code = None if result.status < _REFUSED else error_code(result.body)
+            code = error_code(result.body)
             attempted = Attempted(outcome_of(result.status, code), code, result.retry_after)
         match attempted.outcome:
             case Outcome.DONE | Outcome.REFUSED:
@@ -144,11 +152,20 @@ class Sender:
         return asyncio.get_running_loop().time() + self.options.deadline
 
     def more(self, history: list[Attempted], deadline_at: float | None) -> bool:
-        """Return whether another attempt is allowed, and can start before the deadline."""
-        if len(history) >= self.options.retry.attempts or not self.congestion.budget:
+        """Return whether another attempt is wanted, allowed, and can start before the deadline."""
+        if history[-1].outcome is Outcome.DONE:
+            return False
+        if len(history) >= self.options.retry.attempts:
+            return False
+        if history[-1].outcome is not Outcome.TOO_MANY and not self.congestion.budget:
             return False
         resume = asyncio.get_running_loop().time() + self.congestion.pause()
         return deadline_at is None or resume < deadline_at
+
+    def spend(self, attempted: Attempted) -> None:
+        """Pay for a retry. A 429 costs nothing: the shared back-off already holds everybody."""
+        if attempted.outcome is not Outcome.TOO_MANY:
+            self.congestion.budget.spend()
 
     def error(self, exchange: Exchange, resource: str) -> ConferenceError:
         """Return the error that says what the last attempt met, and what to do next."""
@@ -180,13 +197,20 @@ class Sender:
         )
 
     def report(
-        self, exchange: Exchange, number: int, verdict: str, label: str | None = None
+        self, exchange: Exchange, number: int, verdict: Verdict | None, label: str | None = None
     ) -> None:
-        """Tell the log and the caller's `on_attempt` how an attempt ended."""
-        reply = exchange.result if isinstance(exchange.result, Reply) else None
-        failure = exchange.result if isinstance(exchange.result, Failure) else None
+        """Tell the log and the caller's `on_attempt` how an attempt ended.
+
+        Args:
+            exchange: The attempt.
+            number: 1 for the first of its call.
+            verdict: What follows; None if the call was cancelled.
+            label: The label that a create carried.
+        """
         if self.options.on_attempt is None and not _log.isEnabledFor(logging.DEBUG):
             return
+        reply = exchange.result if isinstance(exchange.result, Reply) else None
+        failure = exchange.result if isinstance(exchange.result, Failure) else None
         event = AttemptEvent(
             kind=exchange.request.kind,
             number=number,
@@ -200,7 +224,7 @@ class Sender:
             request_id=reply.request_id if reply else None,
             concurrent_requests=reply.concurrent_requests if reply else None,
             outcome=exchange.attempted.outcome,
-            verdict=verdict,
+            verdict="cancelled" if verdict is None else verdict.name.lower(),
             reason=describe(failure.error) if failure else exchange.attempted.outcome.value,
         )
         _log.debug("%s", event)

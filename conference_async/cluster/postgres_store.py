@@ -28,16 +28,16 @@ CREATE TABLE IF NOT EXISTS conference_async_pace (
     held_until bigint NOT NULL,
     factor float8 NOT NULL DEFAULT 1,
     queue_time bigint NOT NULL DEFAULT 0,
-    changed bigint NOT NULL
+    changed bigint NOT NULL DEFAULT 0
 )
 """
 
 # On conflict the clock is read after the row is locked, since an earlier reading grows old while
 # waiting for the lock, and once, in a sub-select that is not merged with what uses it.
 _RESERVE = """
-INSERT INTO conference_async_pace AS pace (account, slot, after, seen, cps, held_until, changed)
+INSERT INTO conference_async_pace AS pace (account, slot, after, seen, cps, held_until)
 SELECT %(account)s, now + %(floor)s, now + %(floor)s + %(interval)s, now, %(cps)s,
-       now + %(floor)s + %(hold)s, now
+       now + %(floor)s + %(hold)s
 FROM (SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS now) AS clock
 ON CONFLICT (account) DO UPDATE
 SET (slot, after, seen, cps, held_until, factor, queue_time, changed) = (
@@ -56,7 +56,7 @@ SET (slot, after, seen, cps, held_until, factor, queue_time, changed) = (
         SELECT pace.after, pace.cps, pace.held_until, pace.factor, pace.queue_time, pace.changed
         WHERE pace.seen <= clock.now + %(step_back)s
         UNION ALL
-        SELECT clock.now + %(floor)s + %(step_back)s, %(cps)s, 0, 1, 0, clock.now
+        SELECT clock.now + %(floor)s + %(step_back)s, %(cps)s, 0, 1, 0, 0
         WHERE pace.seen > clock.now + %(step_back)s
     ) AS known (after, cps, held_until, factor, queue_time, changed)
     CROSS JOIN LATERAL (SELECT greatest(clock.now, known.after) AS slot) AS free

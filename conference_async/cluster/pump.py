@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import math
+from collections import deque
 from collections.abc import Callable
 
 import attrs
@@ -23,6 +24,9 @@ LATEST = 0.25
 more than one start too many; who slept longer takes another slot."""
 
 _FIRST_BACK_OFF = 0.05
+_FIRST_TRIP = 0.01
+_UNDISPUTED = 2.5
+"""Intervals that a process alone is ahead at most; further ahead, others reserve all the time."""
 _TICK = 1e-6
 _log = logging.getLogger("conference_async.cluster")
 
@@ -41,7 +45,7 @@ class Held:
     """What the store knows it by; None for a slot of our own while the store is gone."""
 
     wanted: bool = True
-    """Whether the store has not yet declined to take it back."""
+    """Whether the store may want it back: it has not declined, and others hardly reserved since."""
 
 
 class Pump:
@@ -80,8 +84,10 @@ class Pump:
         self._news: asyncio.Future[None] | None = None
         self._refusal: ConfigurationError | None = None
         self._failures = 0
-        self._own_start = -math.inf
-        self._trip = 0.0
+        self._started = -math.inf
+        self._alone = False
+        # A busy machine must not make long ones look usual, nor a far store every slot look late.
+        self._trips = deque([_FIRST_TRIP], maxlen=8)
 
     @property
     def busy(self) -> bool:
@@ -132,13 +138,12 @@ class Pump:
             priority: Its priority.
             rate: The calls per second now.
         """
-        ahead, known = self.line.ahead(priority), [held.at for held in self._held]
+        now, ahead = self.loop.time(), self.line.ahead(priority)
+        known = [held.at for held in self._held]
         if ahead < len(known):
-            at = known[ahead]
-        else:
-            last = self._last.at if self._last is not None else -math.inf
-            at = max(last + 1 / rate, self.loop.time()) + (ahead - len(known)) / rate
-        return max(0.0, at - self.loop.time())
+            return max(0.0, known[ahead] - now)
+        last = max(self._started, *known[-1:], -math.inf)
+        return max(0.0, last + 1 / rate - now) + (ahead - len(known)) / rate
 
     async def aclose(self) -> None:
         """End what runs in the background and free what is held."""
@@ -159,12 +164,11 @@ class Pump:
         """Return a slot of our own making if the store is gone and we may."""
         if self._fallback_cps is None or self._failures <= 1:
             return None
-        return Held(at=max(now, self._own_start + 1 / self._fallback_cps))
+        return Held(at=max(now, self._started + 1 / self._fallback_cps))
 
     def _use(self, held: Held, now: float) -> None:
-        if held.reservation is None or self._failures:
-            self._own_start = now
-        if held.reservation is not None:
+        self._started, self._alone = now, held.reservation is None
+        if not self._alone:
             self._held.remove(held)
 
     def _ask(self) -> None:
@@ -210,18 +214,19 @@ class Pump:
 
     def _receive(self, reservation: Reservation, sent: float) -> Held:
         trip = self.loop.time() - sent
-        usual = min(trip, self._trip)
-        # A store that is far away must not make every answer look late for long.
-        self._trip = usual + 0.1 * (trip - usual)
+        self._trips.append(trip)
+        usual = min(self._trips)
         # If the round trip took longer than usual, before or after the store read its clock is
         # not known: we take the middle. A process that was stopped on the way must not take the
         # answer for fresh, so the end is counted from the earliest instant.
         earliest = sent + usual + reservation.wait
         grace = min(LATEST, 1 / (reservation.cps * reservation.factor))
+        at = earliest + (trip - usual) / 2
         self._last = Held(
-            at=max(earliest + (trip - usual) / 2, self._own_start + 1 / self._cps),
+            at=max(at, self._started + 1 / self._cps) if self._alone else at,
             until=earliest + grace,
             reservation=reservation,
+            wanted=reservation.wait * reservation.cps * reservation.factor <= _UNDISPUTED,
         )
         if self._failures > 1:
             _log.info("the store of the shared pace is back")

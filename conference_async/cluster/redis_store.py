@@ -28,7 +28,7 @@ local after, seen, cps, held_until, factor, queue_time, changed = unpack(row, 1,
 if not after or seen > now + {STEP_BACK} then
     local slot = now + math.ceil(floor * {SECOND})
     if after then slot = slot + {STEP_BACK} end
-    after, cps, held_until, factor, queue_time, changed = slot, asked, slot + {HOLD}, 1, 0, now
+    after, cps, held_until, factor, queue_time, changed = slot, asked, slot + {HOLD}, 1, 0, 0
 end
 local slot = math.max(now, after)
 if asked <= cps or now > held_until then cps, held_until = asked, slot + {HOLD} end
@@ -121,14 +121,9 @@ class RedisStore:
             await client.aclose()
 
     async def _run(self, script: str, *values: str) -> object:
-        client = self._connected()
-        # It sends the script's digest, and the script only if the server has lost it.
-        run = client.register_script(script)
-        try:
-            return await run(keys=[self._key], args=values)
-        except Exception:
-            await self.aclose()
-            raise
+        # It sends the script's digest, and the script only if the server does not know it.
+        run = self._connected().register_script(script)
+        return await run(keys=[self._key], args=values)
 
     def _connected(self) -> "Redis":
         from redis.asyncio import Redis

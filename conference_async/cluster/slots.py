@@ -101,8 +101,8 @@ class Pace:
     queue_time: int = 0
     """As in `Reservation`."""
 
-    changed: int
-    """When `factor` was last changed."""
+    changed: int = 0
+    """When `factor` was last changed; 0 if never."""
 
     @staticmethod
     def reserve(
@@ -118,7 +118,7 @@ class Pace:
         """
         if row is None or row.seen > now + STEP_BACK:
             slot = now + math.ceil(floor * SECOND) + (STEP_BACK if row else 0)
-            row = Pace(after=slot, seen=now, cps=cps, held_until=slot + HOLD, changed=now)
+            row = Pace(after=slot, seen=now, cps=cps, held_until=slot + HOLD)
         slot = max(now, row.after)
         if cps <= row.cps or now > row.held_until:
             row = attrs.evolve(row, cps=cps, held_until=slot + HOLD)

@@ -65,12 +65,13 @@ class SQLiteStore:
     async def open(self) -> None:
         """Open the file, as `SlotStore` says."""
         if self._file is None:
-            await self._work(self._open)
+            await self._change(lambda _: (None, None))
 
     async def reserve(self, *, cps: float, floor: float) -> Reservation:
         """Take the next slot, as `SlotStore` says."""
 
         def take(row: Pace | None) -> tuple[Pace, Reservation]:
+            """Return the row with one slot less, and the slot."""
             return Pace.reserve(row, now=_now(), cps=cps, floor=floor)
 
         return await self._change(take)
@@ -79,6 +80,7 @@ class SQLiteStore:
         """Free a slot, as `SlotStore` says."""
 
         def free(row: Pace | None) -> tuple[Pace | None, bool]:
+            """Return the row with the slot free again, and whether it is."""
             freed = None if row is None else row.give_back(reservation)
             return freed, freed is not None
 
@@ -88,6 +90,7 @@ class SQLiteStore:
         """Share a slow-down, as `SlotStore` says."""
 
         def slow(row: Pace | None) -> tuple[Pace | None, None]:
+            """Return the row with the slow-down."""
             if row is None:
                 return None, None
             return row.report(now=_now(), factor=factor, queue_time=queue_time), None
@@ -102,17 +105,15 @@ class SQLiteStore:
             thread.shutdown(wait=False)
 
     async def _change(self, change: Callable[[Pace | None], tuple[Pace | None, R]]) -> R:
-        return await self._work(lambda: self._transact(change))
-
-    async def _work(self, work: Callable[[], R]) -> R:
         # A thread of our own: the loop's are the user's, and may all be busy.
         if self._thread is None:
             self._thread = ThreadPoolExecutor(1, thread_name_prefix="conference_async_pace")
-        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._thread, self._transact, change)
 
     def _transact(self, change: Callable[[Pace | None], tuple[Pace | None, R]]) -> R:
-        file = self._open()
         try:
+            file = self._open()
             file.execute("BEGIN IMMEDIATE")
             values = file.execute(_READ, [self._account]).fetchone()
             row, answer = change(None if values is None else _pace(*values))

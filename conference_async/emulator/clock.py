@@ -26,7 +26,11 @@ class Clock:
 
     def now(self) -> datetime:
         """Return the date in UTC, in whole seconds as the API's dates are."""
-        return (self._origin + timedelta(seconds=self._loop.time())).replace(microsecond=0)
+        return self.date(self._loop.time())
+
+    def date(self, at: float) -> datetime:
+        """Return the date of an instant of the loop's time, in whole seconds too."""
+        return (self._origin + timedelta(seconds=at)).replace(microsecond=0)
 
     def call_at(self, when: float, act: Callable[[], None]) -> asyncio.TimerHandle:
         """Run `act` at `when` seconds of the loop's time."""

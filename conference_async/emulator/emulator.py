@@ -15,6 +15,7 @@ from conference_async.emulator.clock import Clock
 from conference_async.emulator.conferences import Conferences
 from conference_async.emulator.directory import Directory
 from conference_async.emulator.faults import Faults
+from conference_async.emulator.page import Overview, Site
 from conference_async.emulator.participants import Participants
 from conference_async.emulator.parties import Account, Call, Room
 from conference_async.emulator.reception import Reception
@@ -50,6 +51,7 @@ class Emulator(Settings):
     _directory: Directory = attrs.field(init=False, repr=False)
     _switchboard: Switchboard = attrs.field(init=False, repr=False)
     _reception: Reception = attrs.field(init=False, repr=False)
+    _site: Site = attrs.field(init=False, repr=False)
     _server: Server | None = attrs.field(init=False, repr=False, default=None)
 
     def __attrs_post_init__(self) -> None:
@@ -97,6 +99,24 @@ class Emulator(Settings):
                 "accounts.fetch": calls.account,
             },
         )
+        self._site = Site(
+            self,
+            overview=Overview(
+                self,
+                clock=clock,
+                directory=self._directory,
+                faults=self.faults,
+                recorder=recorder,
+            ),
+            faults=self.faults,
+            drive={
+                "answer": self.answer,
+                "hang_up": self.hang_up,
+                "busy": self.busy,
+                "no_answer": self.no_answer,
+                "fail": self.fail,
+            },
+        )
 
     async def __aenter__(self) -> Self:
         self._clock.start()
@@ -122,7 +142,7 @@ class Emulator(Settings):
     async def start_listening(self) -> None:
         """Listen, on the same port as before; what it knows is kept."""
         if self._server is None:
-            server = Server(self._reception, lambda: self.latency)
+            server = Server(self._reception, self._site, lambda: self.latency)
             self.port = await server.listen(self.host, self.port, self.ssl_context)
             self._server = server
 

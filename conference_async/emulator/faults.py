@@ -86,16 +86,26 @@ class Spoiled:
 
 
 @attrs.define(kw_only=True, eq=False)
-class _Rule:
+class Rule:
+    """Which requests to spoil, and how; see `Faults.add`."""
+
     injection: Injection
+    """What goes wrong."""
     on: str | None
+    """The kind of request, or None for all kinds."""
     times: float
+    """How many more requests."""
     after: int
+    """How many more pass unharmed before."""
     to: str | None
+    """Only creates to this target."""
     label: str | None
+    """Only creates with this label."""
     probability: float
+    """The chance of each matching request."""
 
     def matches(self, request: Request) -> bool:
+        """Return whether a request is one of those to spoil."""
         return (
             self.on in (None, request.kind)
             and (self.to is None or self.to in request.form.get("To", []))
@@ -108,7 +118,7 @@ class Faults:
 
     def __init__(self, randomness: random.Random) -> None:
         self._randomness = randomness
-        self._rules: list[_Rule] = []
+        self._rules: list[Rule] = []
         self._choose: Callable[[Request], Fault | Injection | None] | None = None
 
     def add(  # noqa: PLR0913 - each argument narrows the rule on its own
@@ -138,7 +148,7 @@ class Faults:
             retry_after: Seconds for the ``Retry-After`` of a 429.
         """
         self._rules.append(
-            _Rule(
+            Rule(
                 injection=Injection(fault=fault, seconds=seconds, retry_after=retry_after),
                 on=on,
                 times=float("inf") if times is None else times,
@@ -148,6 +158,11 @@ class Faults:
                 probability=probability,
             )
         )
+
+    @property
+    def rules(self) -> list[Rule]:
+        """What is still to go wrong, the oldest first."""
+        return list(self._rules)
 
     def plan(self, choose: Callable[[Request], Fault | Injection | None] | None) -> None:
         """Let `choose` decide for every request, before the rules; None ends that."""
@@ -173,7 +188,7 @@ class Faults:
         spoiling = (one for one in found if one and one.fault is not Fault.INVISIBLE)
         return Spoiled(injection=next(spoiling, None), hidden=hidden)
 
-    def _applies(self, rule: _Rule) -> bool:
+    def _applies(self, rule: Rule) -> bool:
         if rule.after > 0:
             rule.after -= 1
             return False

@@ -60,6 +60,8 @@ class Call:
     """Whether its leaving ends the conference."""
     started: datetime | None = None
     """When dialling began."""
+    started_at: float | None = None
+    """Loop time from which dialling was due."""
     answered_at: float | None = None
     """Loop time of the answer."""
     ended: datetime | None = None
@@ -158,6 +160,8 @@ class Account:
     """Aware, UTC, whole seconds."""
     next_start: float = attrs.field(default=float("-inf"), repr=False)
     """Loop time of the next free start."""
+    starts: deque[float] = attrs.field(factory=lambda: deque[float](maxlen=10_000), repr=False)
+    """Loop times at which its latest calls started, by its pace."""
     open_requests: int = attrs.field(default=0, repr=False)
     """Requests that are being answered."""
     rooms: dict[str, Room] = attrs.field(factory=dict[str, Room], repr=False)

@@ -3,13 +3,15 @@
 import asyncio
 import socket
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from ssl import SSLContext
 
 from aiohttp import web
 
 from conference_async.emulator.faults import Fault, Injection
+from conference_async.emulator.page import Site
 from conference_async.emulator.reception import Answer, Incoming, Reception
+from conference_async.emulator.replies import Reply
 
 _LARGEST_BODY = 1024 * 1024
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
@@ -24,9 +26,10 @@ class Server(web.Server):
 
     _listening: asyncio.Server
 
-    def __init__(self, reception: Reception, latency: Callable[[], float]) -> None:
+    def __init__(self, reception: Reception, site: Site, latency: Callable[[], float]) -> None:
         super().__init__(self._handle, access_log=None)
         self._reception = reception
+        self._site = site
         self._latency = latency
         self._waiting: dict[web.RequestHandler, asyncio.Future[None]] = {}
 
@@ -60,20 +63,21 @@ class Server(web.Server):
             body = await _read(request)
         except ConnectionError:
             return web.Response()  # which aiohttp finds it cannot send
-        answer = self._reception.receive(
-            Incoming(
-                method=request.method,
-                target=request.raw_path,
-                headers=request.headers,
-                body=body,
-            )
+        incoming = Incoming(
+            method=request.method,
+            target=request.raw_path,
+            headers=request.headers,
+            body=body,
         )
+        if self._site.serves(incoming):
+            return _response(self._site.answer(incoming), {})
+        answer = self._reception.receive(incoming)
         try:
             if latency := self._latency():
                 await self._wait(request, latency)
             if answer.injection is not None:
                 return await self._spoil(request, answer, answer.injection)
-            return _response(answer)
+            return _response(answer.reply, answer.headers)
         finally:
             self._reception.done(answer)
 
@@ -92,7 +96,7 @@ class Server(web.Server):
                 return await _send_half(request, answer)
             case _:
                 pass
-        return _response(answer)
+        return _response(answer.reply, answer.headers)
 
     async def _wait(self, request: web.BaseRequest, seconds: float | None) -> None:
         """Wait so many seconds, or for ever, but no longer than the client does."""
@@ -117,13 +121,12 @@ async def _read(request: web.BaseRequest) -> bytes | None:
     return bytes(body)
 
 
-def _response(answer: Answer) -> web.Response:
-    reply = answer.reply
+def _response(reply: Reply, headers: Mapping[str, str]) -> web.Response:
     return web.Response(
         status=reply.status,
         body=reply.body,
         content_type=reply.content_type or None,
-        headers={**answer.headers, **reply.headers},
+        headers={**headers, **reply.headers},
     )
 
 

@@ -144,6 +144,10 @@ class Switchboard:
         return room
 
     def _start(self, call: Call) -> None:
+        # A timer fires a little late, which is the loop's doing and not the account's pace.
+        due = call.timer.when() if call.timer else math.inf
+        call.started_at = min(due, self._clock.time())
+        call.room.account.starts.append(call.started_at)
         call.started = self._clock.now()
         self._move(call, "connecting", "initiated")
         self._announcer.call_progress(call, "initiated")

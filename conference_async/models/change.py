@@ -2,9 +2,9 @@
 
 import attrs
 
+from conference_async.disclosure import described, names_only
 from conference_async.models import rules
 from conference_async.models.agreement import needs_coached_call, needs_something, warn_of_ignored
-from conference_async.models.disclosure import described, names_only
 from conference_async.models.extras import Extras, copied, only_unknown
 from conference_async.models.vocabulary import HttpMethod
 

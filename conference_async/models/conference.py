@@ -6,8 +6,8 @@ from typing import Literal
 
 import attrs
 
+from conference_async.disclosure import described, names_only
 from conference_async.models.agreement import needs_something, warn_of_ignored
-from conference_async.models.disclosure import described, names_only
 from conference_async.models.extras import Extras, copied, only_unknown
 from conference_async.models.rules import url, word
 from conference_async.models.vocabulary import ConferenceStatus, HttpMethod

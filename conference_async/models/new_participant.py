@@ -4,10 +4,10 @@ from typing import get_args
 
 import attrs
 
+from conference_async.disclosure import described, endpoint, names_only
 from conference_async.errors import InvalidParameter
 from conference_async.models import rules
 from conference_async.models.agreement import needs_coached_call, warn_of_ignored
-from conference_async.models.disclosure import described, endpoint, names_only
 from conference_async.models.endpoints import check_caller, check_target
 from conference_async.models.extras import Extras, copied, only_unknown
 from conference_async.models.vocabulary import (

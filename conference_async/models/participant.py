@@ -5,7 +5,7 @@ from datetime import datetime
 
 import attrs
 
-from conference_async.models.disclosure import described, names_only
+from conference_async.disclosure import described, names_only
 from conference_async.models.vocabulary import ParticipantStatus
 
 

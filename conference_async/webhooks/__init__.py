@@ -5,8 +5,10 @@
     receiver = Receiver(Keys("auth token"), public_url="https://example.com/hooks/twilio")
     roster = Roster()
     receiver.listen(roster.apply)
+    calls = Calls("https://example.com/hooks/twilio")
+    receiver.listen(calls.apply)
 
-    app.add_route("/hooks/twilio", WebhookApp(receiver))  # FastAPI, Starlette
+    app = FastAPI(routes=[Route("/hooks/twilio", WebhookApp(receiver))])  # or Starlette
     app.router.add_route("*", "/hooks/twilio", aiohttp_handler(receiver))  # aiohttp.web
 
 This package stands alone: it makes no requests, and only `aiohttp_handler` loads aiohttp.
@@ -26,6 +28,8 @@ from conference_async.webhooks.call_events import (
     MachineDetected,
     RecordingEvent,
 )
+from conference_async.webhooks.call_view import CallView, Unknown
+from conference_async.webhooks.calls import Calls
 from conference_async.webhooks.events import (
     AnnouncementEnded,
     AnnouncementEvent,
@@ -66,6 +70,7 @@ from conference_async.webhooks.vocabulary import (
     LeaveReason,
     RecordingStatus,
 )
+from conference_async.webhooks.waits import CallbackFields, Waits
 
 __all__ = [
     "Algorithm",
@@ -82,6 +87,9 @@ __all__ = [
     "CallRecording",
     "CallRinging",
     "CallStatus",
+    "CallView",
+    "CallbackFields",
+    "Calls",
     "Change",
     "ChangeKind",
     "ConferenceEnded",
@@ -112,7 +120,9 @@ __all__ = [
     "SpeechStarted",
     "SpeechStopped",
     "Subscription",
+    "Unknown",
     "UnknownEvent",
+    "Waits",
     "WebhookApp",
     "aiohttp_handler",
     "parse_event",

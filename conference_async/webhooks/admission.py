@@ -22,7 +22,12 @@ class Refused(Exception):
         self.status = status
 
 
-def _absolute_and_bare(_: object, __: object, url: str) -> None:
+def check_public_url(url: str) -> str:
+    """Return a callback URL that is absolute, and free of query and fragment.
+
+    Raises:
+        ConfigurationError: It is not.
+    """
     try:
         parts = urlsplit(url)
         fits = parts.scheme in {"http", "https"} and parts.hostname and not {"?", "#"} & set(url)
@@ -33,6 +38,7 @@ def _absolute_and_bare(_: object, __: object, url: str) -> None:
             "public_url must be absolute and without a query or fragment, "
             "such as https://example.com/hooks/twilio"
         )
+    return url
 
 
 @attrs.frozen(kw_only=True)
@@ -42,7 +48,7 @@ class Admission:
     keys: Keys
     """What the service signs with."""
 
-    public_url: str = attrs.field(validator=_absolute_and_bare)
+    public_url: str = attrs.field(converter=check_public_url)
     """The callback URL without its query, as the service is given it."""
 
     max_body: int

@@ -20,6 +20,7 @@ def aiohttp_handler(receiver: Receiver) -> "Callable[[web.Request], Awaitable[we
     from aiohttp import web
 
     async def handle(request: web.Request) -> web.Response:
+        """Answer one callback."""
         status = await receiver.receive(
             method=request.method,
             query=request.raw_path.partition("?")[2],

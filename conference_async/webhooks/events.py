@@ -8,11 +8,11 @@ https://www.twilio.com/docs/voice/twiml/conference#attributes-statusCallback
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import attrs
 
-from conference_async.masking import mask
+from conference_async.disclosure import described, names_only
 from conference_async.webhooks.vocabulary import CallStatus, EndReason, LeaveReason
 
 
@@ -33,7 +33,7 @@ class Event:
     timestamp: datetime | None = None
     """When it happened, in UTC, to the second."""
 
-    extra: Mapping[str, str] = attrs.field(factory=dict[str, str], hash=False)
+    extra: Mapping[str, str] = attrs.field(factory=dict[str, str], hash=False, repr=names_only)
     """Parameters without a field here, by the service's names; what could not be read; and the
     callback URL's own query."""
 
@@ -43,15 +43,7 @@ class Event:
         return None
 
     def __repr__(self) -> str:
-        fields: tuple[attrs.Attribute[Any], ...] = attrs.fields(type(self))
-        shown = [
-            f"{field.name}={value!r}"
-            for field in fields
-            # The names do: the values of unknown parameters are people and places.
-            if (value := sorted(self.extra) if field.name == "extra" else getattr(self, field.name))
-            not in (None, [])
-        ]
-        return mask(f"{type(self).__name__}({', '.join(shown)})")
+        return described(self)
 
 
 @attrs.frozen(kw_only=True, repr=False)

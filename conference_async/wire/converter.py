@@ -11,7 +11,6 @@ has accepted are filled in directly, several times as fast.
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from operator import itemgetter
 from typing import Any, TypeAlias, TypeVar, cast
 
 import attrs
@@ -84,34 +83,33 @@ def _keeping_the_rest(
 
 def _by_shape(judge: Callable[[Any, Any], Participant]) -> Callable[[Any, Any], Participant]:
     """Return a hook that asks `judge` about each new shape only."""
-    names = [name for name in _names(Participant) if name not in _OURS]
-    contents = itemgetter(*names)
-    accepted: set[tuple[type, ...]] = set()
+    wanted = len(_names(Participant)) - len(_OURS)
+    accepted: dict[tuple[object, ...], list[tuple[str, Callable[[Any], object]]]] = {}
 
     def read(payload: Payload, _: object) -> Participant:
         try:
-            shape = tuple(map(type, contents(payload)))
-        except (KeyError, TypeError):  # a property is missing, or this is no object at all
+            shape = (*payload, *map(type, payload.values()))
+        except (AttributeError, TypeError):  # this is no object at all
             return judge(payload, Participant)
-        if shape not in accepted or len(payload) != len(names):
+        converted = accepted.get(shape)
+        if converted is None:
             return learn(payload, shape)
         state = payload.copy()
-        for name, convert in _CONVERTED:
-            content = payload[name]
-            if content is not None:
-                state[name] = value = convert(content)
-                if value is None:
-                    return judge(payload, Participant)
+        for name, convert in converted:
+            state[name] = value = convert(payload[name])
+            if value is None:
+                return judge(payload, Participant)
         state["extra"] = {}
         state["reconciled"] = False
         participant = object.__new__(Participant)
         object.__setattr__(participant, "__dict__", state)
         return participant
 
-    def learn(payload: Payload, shape: tuple[type, ...]) -> Participant:
+    def learn(payload: Payload, shape: tuple[object, ...]) -> Participant:
         participant = judge(payload, Participant)
-        if not participant.extra and len(accepted) < _MOST_SHAPES:
-            accepted.add(shape)
+        whole = len(payload) == wanted and not participant.extra
+        if whole and len(accepted) < _MOST_SHAPES:
+            accepted[shape] = [each for each in _CONVERTED if payload[each[0]] is not None]
         return participant
 
     return read

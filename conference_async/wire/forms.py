@@ -1,9 +1,10 @@
 """Requests as form bodies and query strings, in the service's own names and spellings."""
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from datetime import UTC, date, datetime
+from operator import attrgetter
 from typing import Any, TypeAlias, cast
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, quote_plus, urlencode
 
 import attrs
 
@@ -30,13 +31,18 @@ def wire_name(field: str) -> str:
     return "".join(map(str.capitalize, field.split("_")))
 
 
-def _names(cls: type[attrs.AttrsInstance]) -> tuple[tuple[str, str], ...]:
+Reader: TypeAlias = tuple[tuple[str, ...], Callable[[Request], tuple[object, ...]]]
+"""The service's names for the fields of a request, and what reads all their values at once."""
+
+
+def _reader(cls: type[attrs.AttrsInstance]) -> Reader:
     fields: tuple[attrs.Attribute[Any], ...] = attrs.fields(cls)
-    return tuple((field.name, wire_name(field.name)) for field in fields if field.name != "extra")
+    names = [field.name for field in fields if field.name != "extra"]
+    return tuple(map(wire_name, names)), attrgetter(*names)
 
 
-_NAMES: dict[type[Request], tuple[tuple[str, str], ...]] = {
-    cls: _names(cls) for cls in (NewParticipant, ParticipantChange, ConferenceChange)
+_READERS: dict[type[Request], Reader] = {
+    cls: _reader(cls) for cls in (NewParticipant, ParticipantChange, ConferenceChange)
 }
 
 
@@ -46,8 +52,8 @@ def form_pairs(request: Request) -> Pairs:
     What is None is left out; an empty string is sent; each item of a list is a pair of its own.
     """
     pairs: Pairs = []
-    for field, name in _NAMES[type(request)]:
-        value: object = getattr(request, field)
+    names, values_of = _READERS[type(request)]
+    for name, value in zip(names, values_of(request), strict=True):
         if value is not None:
             pairs += _spelled(name, value)
     for name, value in request.extra.items():
@@ -65,7 +71,7 @@ def encode_form(request: Request, *, label: str | None = None) -> bytes:
     pairs = form_pairs(request)
     if label is not None:
         pairs.append(("Label", label))
-    return urlencode(pairs).encode("ascii")
+    return "&".join([f"{name}={_escaped(value)}" for name, value in pairs]).encode("ascii")
 
 
 def participants_query(
@@ -145,17 +151,20 @@ def conferences_query(  # noqa: PLR0913 - one argument for each filter of the se
     return _query(pairs, page_size)
 
 
-def _spelled(name: str, value: object) -> Iterator[tuple[str, str]]:
-    """Yield the pairs that carry one value."""
+def _spelled(name: str, value: object) -> Pairs:
+    """Return the pairs that carry one value."""
     if isinstance(value, str):
-        yield name, value
-    elif isinstance(value, bool):
-        yield name, "true" if value else "false"
-    elif isinstance(value, int):
-        yield name, str(value)
-    else:
-        for item in cast("tuple[str, ...]", value):
-            yield name, item
+        return [(name, value)]
+    if isinstance(value, bool):
+        return [(name, "true" if value else "false")]
+    if isinstance(value, int):
+        return [(name, str(value))]
+    return [(name, item) for item in cast("tuple[str, ...]", value)]
+
+
+def _escaped(text: str) -> str:
+    # Most values are single words, and names always are: not escaping those halves the time.
+    return text if text.isalnum() and text.isascii() else quote_plus(text)
 
 
 def _query(pairs: Pairs, page_size: int | None) -> str:

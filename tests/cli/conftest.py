@@ -4,9 +4,13 @@ import asyncio
 import io
 import json
 import os
+import pty
+import signal
 import sys
-from collections.abc import AsyncIterator
+import termios
+from collections.abc import AsyncIterator, Callable
 from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
@@ -35,6 +39,18 @@ class Ended:
     def json(self) -> Any:
         """What it printed, read as JSON."""
         return json.loads(self.out)
+
+
+def _everything(screen: int) -> bytes:
+    shown = bytearray()
+    try:
+        while some := os.read(screen, 4096):
+            shown += some
+    except OSError:  # how a terminal says that nobody holds its other end any more
+        pass
+    finally:
+        os.close(screen)
+    return bytes(shown)
 
 
 @attrs.define
@@ -67,10 +83,26 @@ class Shell:
         """Run a command to its end, in a process of its own."""
         return await self.end(await self.start(*arguments, **environment))
 
+    async def terminal(self, *arguments: str, columns: int = 80, **environment: str) -> Ended:
+        """Run a command to its end on a terminal; what it printed there is ``out``."""
+        screen, end = pty.openpty()
+        termios.tcsetwinsize(end, (50, columns))
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "conference_async", *arguments),
+            stdin=end,
+            stdout=end,
+            stderr=end,
+            env={**self.environment, "TERM": "xterm-256color", **environment},
+        )
+        os.close(end)
+        out = await asyncio.to_thread(_everything, screen)
+        return Ended(await process.wait(), out.decode().replace("\r\n", "\n"), "")
+
     async def run(self, *arguments: str, **environment: str) -> Ended:
         """Run a command to its end in a thread of this process, which takes a tenth of the time."""
         out, err = io.StringIO(), io.StringIO()
         with (
+            patch.object(signal, "signal"),  # which only the main thread may call
             patch.dict(os.environ, {**self.environment, **environment}, clear=True),
             redirect_stdout(out),
             redirect_stderr(err),
@@ -82,6 +114,12 @@ class Shell:
 @pytest.fixture(autouse=True)
 def no_blocking_calls() -> None:
     """Allow a command to read its own files on its own loop, where nobody else waits."""
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Callable[[], list[str]]:
+    """What returns the names of the files in the test's own folder."""
+    return lambda: sorted(path.name for path in tmp_path.iterdir())
 
 
 @pytest.fixture

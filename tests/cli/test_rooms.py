@@ -83,6 +83,7 @@ async def test_verbs_do_what_they_say(shell: "Shell", people: list[Call]) -> Non
     assert await after("unhold", "standup", "alice") == "connected"
     assert await after("coach", "standup", "alice", "bob") == "connected, coaching"
     assert await after("coach", "standup", "alice", "--stop") == "connected"
+    assert await after("coach", "standup", "bob", alice.sid) == "connected, coaching"
     announcement = ("announce", "standup", "https://example.com/hello.mp3")
     assert await after(*announcement, "--to", "alice") == "connected"
     assert "in-progress" in (await shell.run(*announcement)).out

@@ -86,8 +86,8 @@ async def test_an_unknown_route_is_not_found(api: Any, path: str) -> None:
 
 
 async def test_a_path_outside_the_api_needs_no_credentials_to_be_missing(api: Any) -> None:
-    """The root of the server is just not there."""
-    async with api.session.get(api.emulator.base_url + "/") as response:
+    """What is no account's is just not there."""
+    async with api.session.get(api.emulator.base_url + "/elsewhere") as response:
         assert (response.status, (await response.json())["code"]) == (404, 20404)
 
 

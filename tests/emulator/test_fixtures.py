@@ -1,11 +1,17 @@
 """The pytest plugin, as a user's own tests use it: each project runs in a pytest of its own."""
 
+import inspect
+import os
 import subprocess
 import sys
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+import conference_async
+from conference_async.emulator import fixtures
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -35,12 +41,13 @@ def run(tmp_path: Path) -> Run:
         )
         (tmp_path / "bot.py").write_text(BOT)
         (tmp_path / "test_bot.py").write_text("import asyncio\nimport pytest\n" + test)
+        installed = Path(conference_async.__file__).parents[1]
         options = ["-q", "--strict-markers", "-W", "error", "-p", "no:cacheprovider"]
         options += ["-o", "asyncio_default_fixture_loop_scope=function"]
         return subprocess.run(
             [sys.executable, "-m", "pytest", *options, "-o", f"asyncio_mode={mode}"],
             cwd=tmp_path,
-            env={"PYTHONPATH": f"{Path(__file__).parents[2]}:{tmp_path}", "PATH": ""},
+            env={**os.environ, "PYTHONPATH": os.pathsep.join([str(installed), str(tmp_path)])},
             capture_output=True,
             text=True,
             timeout=50,
@@ -194,3 +201,12 @@ class BotTest(unittest.IsolatedAsyncioTestCase):
     )
 
     assert passed(project, 1)
+
+
+def test_the_documented_example_passes(run: Run) -> None:
+    """The example in the plugin's own documentation is a test that works as it stands."""
+    documented = inspect.cleandoc(fixtures.__doc__ or "")
+    _, _, example = documented.partition("# test_bot.py\n")
+    example, _, _ = example.partition("\nUnder ")
+
+    assert passed(run(textwrap.dedent("    " + example.lstrip())), 1)

@@ -1,12 +1,17 @@
 """Requests at random."""
 
 import asyncio
+import gc
+import logging
 import random
+from collections import deque
 from typing import Any
 
-from conference_async.emulator import Emulator
+import pytest
 
-SEED, REQUESTS = 20_100_401, 400
+from conference_async.emulator import Emulator, Script
+
+SEED = 20_100_401
 
 WORDS = (
     *(b"2010-04-01", b"Accounts", b"Conferences", b"Participants", b"Calls", b"standup", b"alice"),
@@ -60,22 +65,38 @@ def request(chance: random.Random, root: bytes, sids: list[bytes]) -> bytes:
     ) + (b"AUTH\r\n\r\n" + body)
 
 
-async def test_no_request_makes_it_fail(api: Any) -> None:
-    """Whatever comes is answered, and never with a server error."""
-    emulator: Emulator = api.emulator
+@pytest.mark.parametrize(
+    "requests", [400, pytest.param(5000, marks=[pytest.mark.slow, pytest.mark.timeout(300)])]
+)
+async def test_no_request_makes_it_fail_or_grow(
+    open_api: Any, requests: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whatever comes is answered at once, never with a server error, and leaves nothing behind."""
+    caplog.set_level(logging.CRITICAL, "aiohttp.server")  # which would keep what is not HTTP
     chance = random.Random(SEED)
-    encoded = "Authorization: " + api.authorization
     sids: list[bytes] = []
-    for number in range(REQUESTS):
-        raw = request(chance, api.root.encode(), sids).replace(b"AUTH", encoded.encode())
-        reader, writer = await asyncio.open_connection(emulator.host, emulator.port)
-        writer.write(raw)
-        answer = await reader.read()
-        writer.close()
-        status = int(answer.split(b" ", 2)[1])
-        assert 200 <= status < 500, (SEED, number, raw, answer)
-        sids = [room.sid.encode() for room in emulator.conferences[-3:]]
-        sids += [call.sid.encode() for call in emulator.participants("standup")[-3:]]
+    grown: list[int] = []
+    async with open_api(pace=False, seed=7, keep_ended=20) as api:
+        emulator: Emulator = api.emulator
+        emulator.script("", Script(outcome="busy", after=0.0))
+        emulator._recorder.requests = deque(maxlen=50)
+        authorization = f"Authorization: {api.authorization}".encode()
+        for number in range(requests):
+            raw = request(chance, api.root.encode(), sids).replace(b"AUTH", authorization)
+            reader, writer = await asyncio.open_connection(emulator.host, emulator.port)
+            writer.write(raw)
+            async with asyncio.timeout(5):
+                answer = await reader.read()
+            writer.close()
+            status = int(answer.split(b" ", 2)[1])
+            assert 200 <= status < 500, (SEED, number, raw, answer)
+            sids = [room.sid.encode() for room in emulator.conferences[-3:]]
+            sids += [call.sid.encode() for room in emulator.conferences[-3:] for call in room.past]
+            if number in (requests // 2, requests - 1):
+                await writer.wait_closed()
+                gc.collect()
+                grown.append(len(gc.get_objects()))
 
-    assert emulator.accounts[0].open_requests == 0
-    assert emulator.count("create") > 10
+        assert emulator.accounts[0].open_requests == 0
+        assert emulator.count("create") > requests // 40
+    assert grown[1] - grown[0] < 1000

@@ -32,6 +32,8 @@ VALUES: dict[str, object] = {
     "conference": "standup",
     "label": "alice",
     "attempts": 3,
+    "call_sid": "CA" + "1" * 32,
+    "reason": f"{NUMBER} hung up",
 }
 
 

@@ -43,4 +43,4 @@ def endpoint(value: str | None) -> str:
 
 def names_only(values: Mapping[str, object]) -> str:
     """Return a mapping's names without its values, which may be secret."""
-    return "{" + ", ".join(f"{name!r}: ***" for name in values) + "}"
+    return "{" + ", ".join(f"{mask(repr(name))}: ***" for name in values) + "}"

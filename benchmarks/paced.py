@@ -1,0 +1,87 @@
+"""Creates that wait for their slot: what one costs at 30 CPS, by how many wait behind it.
+
+Real time, since what is measured is the processor's: a few seconds at each number of waiters.
+"""
+
+import asyncio
+import gc
+import time
+from pathlib import Path
+
+from benchmarks.contenders import FROM, TO, TOKEN
+from benchmarks.figures import Figure
+from benchmarks.plot import plot
+from benchmarks.server import ACCOUNT_SID, ROOM
+from conference_async import ConferenceClient, CreateLimit, Credentials
+
+CPS = 30.0
+WAITING = (1, 100, 10_000, 100_000)
+SECONDS = 3.0
+REPEATS = 3
+
+
+async def _waiting(base_url: str, number: int) -> tuple[float, float, float]:
+    """Return the seconds of processor time of one create, of joining the line, and of leaving."""
+    placed = 0
+
+    async def create(client: ConferenceClient) -> None:
+        nonlocal placed
+        await client.conferences(ROOM).participants.create(from_=FROM, to=TO)
+        placed += 1
+        join(client)  # so that the line stays as long as it is
+
+    def join(client: ConferenceClient) -> None:
+        task = asyncio.create_task(create(client))
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+
+    tasks: set[asyncio.Task[None]] = set()
+    async with ConferenceClient(
+        Credentials(ACCOUNT_SID, TOKEN), base_url=base_url, limit=CreateLimit(CPS)
+    ) as client:
+        began = time.process_time()
+        for _ in range(number):
+            join(client)
+        await asyncio.sleep(0)
+        joining = (time.process_time() - began) / number
+        gc.collect()
+        costs: list[float] = []
+        for _ in range(REPEATS):
+            before, cpu = placed, time.process_time()
+            await asyncio.sleep(SECONDS)
+            costs.append((time.process_time() - cpu) / (placed - before))
+        waiting = list(tasks)
+        began = time.process_time()
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+        leaving = (time.process_time() - began) / number
+    return min(costs), joining, leaving
+
+
+def measure(base_url: str, rounds: int) -> list[Figure]:  # noqa: ARG001 -- the seconds above decide
+    """Return the cost by the number of waiting creates, the least of a few, and draw it."""
+    found = {number: asyncio.run(_waiting(base_url, number)) for number in WAITING}
+    plot(
+        Path(__file__).with_name("waiting.svg"),
+        title="Processor time of one create at 30 CPS, by how many wait",
+        x_label="creates waiting",
+        y_label="ms",
+        points=[(number, create * 1e3) for number, (create, _, _) in found.items()],
+    )
+    figures = [
+        Figure(
+            name=f"create at 30 CPS, {number:,} waiting: CPU of one",
+            value=create * 1e3,
+            unit="ms",
+            goal=1.0 if number == 10_000 else None,
+        )
+        for number, (create, _, _) in found.items()
+    ]
+    figures += [
+        Figure(name=f"{what} a line of {number:,}: CPU of one", value=value * 1e6, unit="us")
+        for number, (_, joining, leaving) in found.items()
+        if number > 1
+        for what, value in (("joining", joining), ("being cancelled in", leaving))
+    ]
+    return figures

@@ -1,0 +1,62 @@
+"""What a person sees at a terminal."""
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from conference_async.emulator import Emulator, Fault
+
+if TYPE_CHECKING:
+    from tests.cli.conftest import Shell
+
+ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+COLOUR = re.compile(r"\x1b\[[0-9;]*(3[0-7]|38;)[0-9;]*m")
+CREATE = ("create", "standup", "--from", "+15017122661", "--to", "+15558675310")
+
+
+async def test_a_demo_is_lively(bare_shell: "Shell") -> None:
+    """A terminal shows a bar that moves, a table, and colours."""
+    ended = await bare_shell.terminal("demo", "--cps", "30")
+    assert ended.code == 0
+    plain = ESCAPE.sub("", ended.out)
+    assert re.search(r"dialling ━+ +12/12 ", plain)
+    assert re.search(r"Label +Call SID +State", plain)
+    assert re.search(r"carol +CA[0-9a-f]{32} +connected, on hold", plain)
+    assert COLOUR.search(ended.out)
+
+
+async def test_no_color(bare_shell: "Shell") -> None:
+    """NO_COLOR is respected."""
+    ended = await bare_shell.terminal("demo", "--cps", "30", NO_COLOR="1")
+    assert ended.code == 0
+    assert COLOUR.search(ended.out) is None
+
+
+@pytest.mark.parametrize("columns", [80, 200])
+async def test_tables_fit(shell: "Shell", columns: int) -> None:
+    """A long label is folded, a SID never, and its markup is only text."""
+    label = "[bold]" + "long label " * 11
+    created = await shell.terminal(*CREATE, "--label", label, columns=columns)
+    assert created.code == 0
+    assert "[bold]long label" in created.out
+    for arguments in (["list", "standup"], ["show", "standup", label]):
+        lines = ESCAPE.sub("", (await shell.terminal(*arguments, columns=columns)).out).splitlines()
+        assert max(map(len, lines)) <= columns
+        assert re.search(r"CA[0-9a-f]{32}\b", "\n".join(lines))
+
+
+async def test_problems_are_told_above_the_bar(
+    shell: "Shell", emulator: Emulator, tmp_path: Path
+) -> None:
+    """Who was refused is said while the bar goes on."""
+    emulator.faults.add(Fault.LABEL_CLASH, to="+15558675311")
+    people = tmp_path / "people.csv"
+    people.write_text("to,label\n+15558675310,alice\n+15558675311,bob\n")
+    to = ("--conference", "standup", "--from", "+15017122661", "--cps", "30")
+    ended = await shell.terminal("dial", str(people), *to)
+    assert ended.code == 1
+    plain = ESCAPE.sub("", ended.out)
+    assert "conference-async: ***5311 refused: " in plain
+    assert re.search(r"2/2 .*1 placed, 1 refused|2/2 .*1 refused, 1 placed", plain)

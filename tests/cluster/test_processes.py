@@ -1,0 +1,123 @@
+"""Real processes on real stores, by the machine's clock.
+
+The rates are asserted with room for a busy machine; on a quiet one they are above 99 %.
+"""
+
+import os
+import signal
+import sqlite3
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Dial = Callable[..., Any]
+At = Callable[[float], None]
+
+BUSY = 0.95
+
+
+@pytest.mark.parametrize(("processes", "cps"), [(4, 10), (4, 30), (16, 30)])
+def test_processes_share_one_pace(
+    dial: Dial, place: tuple[str, str], processes: int, cps: int
+) -> None:
+    """Together they keep the rate, evenly and fairly, in about one round trip per create."""
+    run = dial(place, processes=processes, cps=cps, seconds=4)
+
+    assert not run.errors
+    assert run.most_in_a_second <= cps + 1
+    # While many processes connect at once, a busy machine is late for a slot here and there.
+    assert len(run.between(1, 4)) >= 3 * cps * BUSY - 1
+    # One slot more or less than the others is not unfair in a run as short as this.
+    assert max(run.shares) - 1 <= 1.5 * (min(run.shares) + 1)
+    # Each process holds up to two slots when the run ends, and offers one of them back.
+    assert run.trips <= 1.1 * len(run.starts) + 3 * processes
+
+
+def test_a_storm_of_cancellations_keeps_the_rate(dial: Dial, place: tuple[str, str]) -> None:
+    """Everybody gives up again and again, and the slots are used all the same."""
+    run = dial(place, processes=4, cps=20, seconds=3, waiters=25, patience=0.3)
+
+    assert not run.errors
+    assert run.most_in_a_second <= 21
+    assert len(run.between(1, 3)) >= 2 * 20 * BUSY - 1
+
+
+def test_the_wall_clock_of_a_process_does_not_matter(dial: Dial, place: tuple[str, str]) -> None:
+    """One that is three seconds ahead neither takes more nor gets less."""
+    run = dial(place, processes=4, cps=20, seconds=3, wrong_clock=3.0)
+
+    assert not run.errors
+    assert run.most_in_a_second <= 21
+    assert len(run.between(1, 3)) >= 2 * 20 * BUSY - 1
+    assert max(run.shares) <= 1.5 * min(run.shares)
+
+
+def test_a_process_that_was_stopped_uses_no_slot_late(dial: Dial, place: tuple[str, str]) -> None:
+    """It loses what it held, two slots at most, and no second sees a start too many."""
+
+    def stop_one(at: At, pids: list[int]) -> None:
+        at(1)
+        os.kill(pids[0], signal.SIGSTOP)
+        at(3)
+        os.kill(pids[0], signal.SIGCONT)
+
+    run = dial(place, processes=4, cps=10, seconds=4.5, during=stop_one)
+
+    assert not run.errors
+    assert run.most_in_a_second <= 11
+    assert len(run.between(0, 4.5)) >= 45 * BUSY - 3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("server", ["own_redis", "own_postgres"])
+def test_a_killed_store_stops_the_creates_and_nothing_else(
+    dial: Dial, server: str, request: pytest.FixtureRequest
+) -> None:
+    """Nothing starts meanwhile but what was reserved; then all go on, within a second."""
+    store = request.getfixturevalue(server)
+    back: list[float] = []
+
+    def kill(at: At, _: list[int]) -> None:
+        at(1)
+        store.kill()
+        at(3)
+        begun = time.monotonic()
+        store.start()
+        back.append(3 + time.monotonic() - begun)
+
+    run = dial(
+        (server.removeprefix("own_"), store.where),
+        processes=4,
+        cps=10,
+        seconds=6,
+        during=kill,
+    )
+
+    assert not run.errors
+    assert len(run.between(1.3, 3)) <= 8
+    assert run.between(3, 6)[0] <= back[0] + 1
+    assert len(run.between(back[0] + 1, 6)) >= (6 - back[0] - 1) * 10 * BUSY - 1
+    assert run.most_in_a_second <= 11
+
+
+def test_a_locked_file_stops_the_creates_and_nothing_else(dial: Dial, tmp_path: Path) -> None:
+    """Whoever holds the file for two seconds is waited for."""
+    path = tmp_path / "pace.db"
+
+    def lock(at: At, _: list[int]) -> None:
+        at(1)
+        other = sqlite3.connect(path, isolation_level=None, timeout=1)
+        other.execute("BEGIN IMMEDIATE")
+        at(3)
+        other.execute("ROLLBACK")
+        other.close()
+
+    run = dial(("sqlite", str(path)), processes=4, cps=10, seconds=5, during=lock)
+
+    assert not run.errors
+    assert len(run.between(1.1, 3)) <= 8
+    assert run.between(3, 5)[0] <= 4
+    assert run.most_in_a_second <= 11

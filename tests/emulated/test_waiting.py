@@ -1,0 +1,287 @@
+"""Dialling people and waiting for them: by callbacks, and by polling where there are none."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import attrs
+import pytest
+from aiohttp import web
+
+from conference_async import (
+    CallOver,
+    ConferenceClient,
+    ConferenceHandle,
+    ConfigurationError,
+    NewParticipant,
+    Polling,
+    RequestTimeout,
+    dial_and_wait,
+)
+from conference_async.emulator import Emulator, Fault, Script
+from conference_async.webhooks import (
+    AnsweredBy,
+    Calls,
+    CallStatus,
+    Keys,
+    LeaveReason,
+    Receiver,
+    Unknown,
+    aiohttp_handler,
+)
+
+pytestmark = pytest.mark.looptime
+
+FROM, TO = "+15017122661", "+15558675310"
+ALICE = NewParticipant(from_=FROM, to=TO, label="alice")
+
+
+def now() -> float:
+    """Return the loop's time, in tenths of a second: the sockets between take next to none."""
+    return round(asyncio.get_running_loop().time(), 1)
+
+
+@pytest.fixture
+async def calls(emulator: Emulator) -> AsyncIterator[Calls]:
+    """Return waits that are told by the emulator, over a socket and with signatures."""
+    receivers: list[Receiver] = []
+
+    async def _hooks(request: web.Request) -> web.Response:
+        return await aiohttp_handler(receivers[0])(request)
+
+    app = web.Application()
+    app.router.add_route("*", "/hooks", _hooks)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    url = f"http://127.0.0.1:{runner.addresses[0][1]}/hooks"
+    # The emulator's dates follow the loop's clock, which jumps between fixture and test.
+    receivers.append(Receiver(Keys(emulator.auth_token), public_url=url, max_age=1e9))
+    calls = Calls(url)
+    receivers[0].listen(calls.apply)
+    yield calls
+    await runner.cleanup()
+
+
+@pytest.fixture
+def polling(room: ConferenceHandle) -> Polling:
+    """Return waits that ask every two seconds."""
+    return Polling(room)
+
+
+class TestCallbacks:
+    """What callbacks tell."""
+
+    async def test_dial_and_wait(
+        self, room: ConferenceHandle, calls: Calls, emulator: Emulator
+    ) -> None:
+        """The callbacks are asked for by itself, and the call is followed to its end."""
+        emulator.script(TO, Script(after=3, hang_up_after=20))
+
+        view = await dial_and_wait(room, ALICE, calls=calls, timeout=30)
+        assert (now(), view.label, view.status) == (3, "alice", CallStatus.IN_PROGRESS)
+        assert (await calls.joined("alice", timeout=30)).conference_name == "standup"
+        assert now() == 3
+
+        view = await calls.left("alice", timeout=30)
+        assert (now(), view.reason) == (23, LeaveReason.PARTICIPANT_HUNG_UP)
+        view = await calls.completed("alice", timeout=30)
+        assert (view.status, view.ended) == (CallStatus.COMPLETED, True)
+
+    @pytest.mark.parametrize(
+        ("outcome", "status"), [("busy", "busy"), ("failed", "failed"), ("no_answer", "no-answer")]
+    )
+    async def test_a_call_that_nobody_takes(
+        self, outcome: Any, status: str, room: ConferenceHandle, calls: Calls, emulator: Emulator
+    ) -> None:
+        """The wait ends when the call does, and says how."""
+        emulator.script(TO, Script(outcome=outcome, after=4))
+
+        with pytest.raises(CallOver) as over:
+            await dial_and_wait(room, ALICE, calls=calls, timeout=90, until="joined")
+
+        assert over.value.status == status
+        assert now() == (65 if outcome == "no_answer" else 4)
+        view = await calls.completed(over.value.call_sid, timeout=0)
+        assert (view.answered, view.status) == (False, status)
+
+    async def test_events_before_the_reply(
+        self, room: ConferenceHandle, calls: Calls, emulator: Emulator
+    ) -> None:
+        """A call that is over before the create is answered is not missed, label or not."""
+        emulator.script(TO, Script(outcome="busy", after=0.5))
+        emulator.latency = 5
+
+        with pytest.raises(CallOver) as over:
+            await dial_and_wait(room, attrs.evolve(ALICE, label=None), calls=calls, timeout=30)
+
+        assert (now(), over.value.status) == (5, "busy")
+
+    async def test_a_wait_by_label_before_the_create(
+        self, room: ConferenceHandle, calls: Calls, emulator: Emulator
+    ) -> None:
+        """Call-progress events alone lead from a label to its call, by the callback's query."""
+        emulator.latency = 5
+        waiting = asyncio.create_task(_answered(calls))
+        fields = calls.callbacks("alice")
+        create = asyncio.create_task(
+            room.participants.create(
+                attrs.evolve(
+                    ALICE,
+                    status_callback=fields["status_callback"],
+                    status_callback_event=fields["status_callback_event"],
+                )
+            )
+        )
+
+        call_sid = await waiting
+        assert now() == 0.5
+        assert (await create).call_sid == call_sid
+
+    async def test_callbacks_of_ones_own_are_kept(
+        self, room: ConferenceHandle, calls: Calls, emulator: Emulator
+    ) -> None:
+        """Only what the request has not set is added to it."""
+        elsewhere = attrs.evolve(
+            ALICE, status_callback="http://127.0.0.1:9/", status_callback_event="ringing"
+        )
+
+        await dial_and_wait(room, elsewhere, calls=calls, timeout=9, until="joined")
+
+        urls = [sent.url for sent in emulator.callbacks.sent if sent.event == "ringing"]
+        assert set(urls) <= {"http://127.0.0.1:9/"}
+
+    async def test_who_picked_up(
+        self, room: ConferenceHandle, calls: Calls, emulator: Emulator
+    ) -> None:
+        """Machine detection is awaited like everything else."""
+        emulator.script(TO, Script(answered_by="machine_start", detected_after=2))
+        url = calls.callbacks("alice")["status_callback"]
+        new = attrs.evolve(ALICE, machine_detection="Enable", amd_status_callback=url)
+        await room.participants.create(new)
+
+        view = await calls.detected("alice", timeout=30)
+
+        assert (now(), view.answered_by) == (2.5, AnsweredBy.MACHINE_START)
+
+    async def test_a_wait_that_takes_too_long(
+        self, room: ConferenceHandle, calls: Calls, emulator: Emulator
+    ) -> None:
+        """The call goes on ringing, and can be awaited again."""
+        emulator.script(TO, Script(after=20))
+
+        with pytest.raises(RequestTimeout, match="its status is ringing"):
+            await dial_and_wait(room, ALICE, calls=calls, timeout=15)
+
+        assert (await calls.answered("alice", timeout=15)).answered
+        assert now() == 20
+
+
+async def _answered(calls: Calls) -> str:
+    return (await calls.answered("alice", timeout=30)).call_sid
+
+
+class TestPolling:
+    """What polling sees, and what it does not pretend to see."""
+
+    async def test_answered_and_joined(
+        self, room: ConferenceHandle, polling: Polling, emulator: Emulator
+    ) -> None:
+        """One who is in the conference was answered and has joined; seen at the next poll."""
+        emulator.script(TO, Script(after=3))
+
+        view = await dial_and_wait(room, ALICE, calls=polling, timeout=30)
+
+        assert (now(), view.label, view.status) == (4, "alice", CallStatus.IN_PROGRESS)
+        assert (view.answered, view.joined, view.over) == (True, True, False)
+        assert (await polling.joined("alice", timeout=30)).call_sid == view.call_sid
+        assert now() == 4
+
+    @pytest.mark.parametrize("outcome", ["busy", "failed", "answer"])
+    async def test_one_who_is_gone(
+        self, outcome: Any, room: ConferenceHandle, polling: Polling, emulator: Emulator
+    ) -> None:
+        """Busy, failed, or there for a moment: it cannot be told, and is not guessed."""
+        emulator.script(TO, Script(outcome=outcome, after=2.5, hang_up_after=1))
+
+        with pytest.raises(CallOver, match="gone before it was answered") as over:
+            await dial_and_wait(room, ALICE, calls=polling, timeout=30)
+        assert (now(), over.value.status, over.value.reason) == (4, "unknown", "unknown")
+
+        view = await polling.completed(over.value.call_sid, timeout=30)
+        assert now() == 10
+        assert (view.status, view.left, view.ended) == (Unknown.UNKNOWN, True, None)
+        assert (view.answered, view.joined) == (None, None)
+
+    async def test_left(self, room: ConferenceHandle, polling: Polling, emulator: Emulator) -> None:
+        """One who was in it has left; whether the call is over, and why, is not known."""
+        emulator.script(TO, Script(after=1, hang_up_after=8.5))
+        await room.participants.create(ALICE)
+
+        view = await polling.left("alice", timeout=30)
+
+        assert (now(), view.reason, view.status) == (10, Unknown.UNKNOWN, Unknown.UNKNOWN)
+        assert (view.label, view.answered, view.joined) == ("alice", True, True)
+        assert view.ended is None
+
+    async def test_one_who_is_not_there_yet(
+        self, room: ConferenceHandle, polling: Polling, emulator: Emulator
+    ) -> None:
+        """A label may be awaited before anybody carries it, and before there is a conference."""
+        waiting = asyncio.create_task(_joined(polling))
+        await asyncio.sleep(5)
+        emulator.visibility_lag = 4.5
+        await room.participants.create(ALICE)
+
+        assert await waiting == "alice"
+        assert now() == 10
+
+    async def test_one_who_is_not_visible_yet(
+        self, room: ConferenceHandle, polling: Polling, emulator: Emulator
+    ) -> None:
+        """A call that was just placed is not taken for gone while it may not be visible."""
+        emulator.visibility_lag = 4.5
+
+        assert (await dial_and_wait(room, ALICE, calls=polling, timeout=30)).answered
+        assert now() == 6
+
+    async def test_nobody_ever_comes(self, polling: Polling) -> None:
+        """The wait ends at its limit, and says that nothing was seen."""
+        with pytest.raises(RequestTimeout, match=r"within 7 s, and nothing is known"):
+            await polling.joined("alice", timeout=7)
+
+        assert now() == 7
+
+    async def test_a_status_of_the_end(
+        self, room: ConferenceHandle, polling: Polling, emulator: Emulator
+    ) -> None:
+        """A participant who is shown as complete is gone."""
+        placed = await room.participants.create(ALICE)
+        await asyncio.sleep(1)
+        emulator.call(placed.call_sid or "").status = "complete"
+
+        assert (await polling.left(placed.call_sid or "", timeout=30)).left
+        assert now() == 7
+
+    async def test_who_picked_up_cannot_be_seen(self, polling: Polling) -> None:
+        """That is said at once, and not after the time-out."""
+        with pytest.raises(ConfigurationError, match="cannot be seen by polling"):
+            await polling.detected("alice", timeout=30)
+
+    async def test_what_fails_is_not_hidden(
+        self, client: ConferenceClient, emulator: Emulator
+    ) -> None:
+        """An error of a poll ends the wait, a time-out of its request included."""
+        placed = await client.conferences("standup").participants.create(ALICE)
+        emulator.faults.add(Fault.STALL, on="fetch", times=None)
+        slow = client.with_options(deadline=4).conferences(placed.conference_sid)
+
+        with pytest.raises(RequestTimeout, match="its deadline of 4 s"):
+            await Polling(slow).answered("alice", timeout=30)
+
+        assert now() == 4
+        assert repr(Polling(slow)) == f"<Polling {slow!r} every 2 s>"
+
+
+async def _joined(polling: Polling) -> str | None:
+    return (await polling.joined("alice", timeout=30)).label

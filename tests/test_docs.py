@@ -1,0 +1,126 @@
+"""The documentation: every program in it runs, and its files are what they claim to be."""
+
+import asyncio
+import os
+import re
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from conference_async.emulator import Emulator
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted((ROOT / "docs").rglob("*.md"))
+PORT = "8082"
+"""What the pages write where their programs listen."""
+
+_BLOCK = re.compile(r"^```(python|toml)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_FILE = re.compile(r"# ([\w.]+)\n")
+
+
+def blocks(page: Path) -> list[tuple[str, str]]:
+    """Return the blocks of a page that are run or used, each with its language."""
+    return _BLOCK.findall(page.read_text(encoding="utf-8"))
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+        return port
+
+
+@pytest.fixture
+def service() -> Iterator[Emulator]:
+    """Run an emulator in a thread of its own, as programs that block the loop need it."""
+    ready, stop = threading.Event(), asyncio.Event()
+    emulator = Emulator(cps=30, answer_after=0.1)
+
+    async def run() -> None:
+        async with emulator:
+            ready.set()
+            await stop.wait()
+
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_until_complete, args=[run()])
+    thread.start()
+    ready.wait()
+    yield emulator
+    loop.call_soon_threadsafe(stop.set)
+    thread.join()
+    loop.close()
+
+
+@pytest.fixture
+def workplace(service: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Be in an empty directory, with the emulator in the environment."""
+    for name in ("TWILIO_API_KEY", "TWILIO_API_SECRET", "TWILIO_REGION", "TWILIO_EDGE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TWILIO_ACCOUNT_SID", service.account_sid)
+    monkeypatch.setenv("TWILIO_AUTH_TOKEN", service.auth_token)
+    monkeypatch.setenv("CONFERENCE_ASYNC_BASE_URL", service.base_url)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if blocks(page)], ids=lambda page: page.stem
+)
+def test_every_program_of_a_page_runs(page: Path, workplace: Path) -> None:
+    """Blocks run one after the other, warnings fatal; those with a file's name make a project."""
+    port = str(free_port())
+    for number, (language, written) in enumerate(blocks(page), start=1):
+        text = written.replace(PORT, port)
+        file = workplace / named[1] if (named := _FILE.match(text)) else None
+        if file:
+            file.write_text(text, encoding="utf-8")
+        if language == "python" and not (file and file.name.startswith("test_")):
+            code = compile(text, f"{page}, block {number}", "exec", dont_inherit=True)
+            exec(code, {"__name__": "__main__"})
+    if any(workplace.glob("test_*.py")):
+        assert passes(workplace)
+
+
+def passes(project: Path) -> bool:
+    """Return whether a user's project passes its tests, or show why not."""
+    run = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider"],
+        cwd=project,
+        env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{project}"},
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=False,
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+    return True
+
+
+def test_blocks_have_a_language() -> None:
+    """A fence without a language, or with one that nothing runs or checks, is a mistake."""
+    checked = {"python", "toml", "sh", "toctree", "eval-rst", "include", "literalinclude"}
+    shown = {"py", "nginx"}  # other people's
+    fences = re.compile(r"^```\{?([\w-]+)", re.MULTILINE)
+    found = {fence for page in PAGES for fence in fences.findall(page.read_text(encoding="utf-8"))}
+
+    assert found <= checked | shown
+
+
+def test_the_compose_file_starts_what_the_page_says() -> None:
+    """A store that is healthy before the application starts, and secrets from outside only."""
+    compose = yaml.safe_load((ROOT / "docs" / "compose.yaml").read_text(encoding="utf-8"))
+
+    assert list(compose) == ["services"]
+    redis, app = compose["services"]["redis"], compose["services"]["app"]
+    known = {"build", "command", "depends_on", "environment", "healthcheck", "image", "restart"}
+    assert {*redis, *app} <= {*known, "stop_grace_period"}
+    assert app["depends_on"] == {"redis": {"condition": "service_healthy"}}
+    assert redis["healthcheck"]["test"] == ["CMD", "redis-cli", "ping"]
+    assert app["environment"]["REDIS_URL"] == "redis://redis:6379/0"
+    assert not any(value for name, value in app["environment"].items() if "TWILIO" in name)
