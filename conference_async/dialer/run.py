@@ -133,19 +133,16 @@ class Run:
 
     async def dial(self, plan: Plan) -> None:
         """Look up what an earlier run left in doubt, then call the targets of the plan."""
-        loop = asyncio.get_running_loop()
+        loop, deadline = asyncio.get_running_loop(), self._policy.deadline
         self._began = loop.time()
-        self._ends_at = self._began + (self._policy.deadline or math.inf)
-        timer = loop.call_later(self._policy.deadline or 0, self._at_deadline)
+        self._ends_at = self._began + (deadline or math.inf)
+        timer = loop.call_later(deadline, self.stop) if deadline else None
         try:
             await self.look_up(State.SENDING)
             await self._guarded(self._call, plan)
         finally:
-            timer.cancel()
-
-    def _at_deadline(self) -> None:
-        if self._policy.deadline is not None:
-            self.stop()
+            if timer is not None:
+                timer.cancel()
 
     async def _call(self, plan: Plan) -> None:
         """Call everybody; or until the quorum is there, and hang up on those who still ring."""

@@ -514,6 +514,23 @@ async def test_pause_holds_and_resume_goes_on(emulator: Emulator, client: Confer
 
 
 @pytest.mark.looptime
+async def test_a_campaign_lets_interactive_calls_pass(emulator: Emulator) -> None:
+    """However long it runs, one call of it passes at most: the one whose turn it is."""
+    credentials = Credentials(emulator.account_sid, emulator.auth_token)
+    async with ConferenceClient(
+        credentials, base_url=emulator.base_url, limit=CreateLimit(1)
+    ) as client:
+        loop = asyncio.get_running_loop()
+        run = asyncio.create_task(outcomes(Dialer(client), standup(30)))
+        await asyncio.sleep(10.5)
+        began = loop.time()
+        await client.conferences("interactive").participants.create(person(999))
+
+        assert loop.time() - began == pytest.approx(1.5, abs=0.01)
+        assert len(await run) == 30
+
+
+@pytest.mark.looptime
 async def test_a_dialler_that_is_paused_waits_to_be_told(
     emulator: Emulator, client: ConferenceClient
 ) -> None:
