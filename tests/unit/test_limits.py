@@ -127,6 +127,7 @@ async def test_a_queue_at_the_service_slows_the_limit_and_a_drained_one_frees_it
     assert limit.snapshot().effective_cps == 10
 
 
+@pytest.mark.flaky(reruns=2)  # a busy machine may stall this process
 async def test_on_the_wall_clock_the_rate_is_kept() -> None:
     """Late wake-ups do not add up, and still no second holds more than the CPS."""
     limit = CreateLimit(30)
