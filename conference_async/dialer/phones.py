@@ -60,7 +60,8 @@ def normalised(parameter: str, text: str, default_region: str | None = None) -> 
         raise InvalidParameter(
             parameter,
             "the number has no +: a spreadsheet may have eaten it, or it is a national one; "
-            "write it with + and the country code, or name the country of such numbers (default region)",
+            "write it with + and the country code, or name the country of such numbers "
+            "(default region)",
         )
     raise InvalidParameter(
         parameter,
