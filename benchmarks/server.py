@@ -137,18 +137,24 @@ async def _serve() -> None:
     server = await asyncio.get_running_loop().create_server(Canned, "127.0.0.1", 0, backlog=4096)
     sys.stdout.write(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}\n")
     sys.stdout.flush()
-    await server.serve_forever()
+    # Nothing is ever written to its input: it ends with whoever started this.
+    ended = asyncio.Event()
+    asyncio.get_running_loop().add_reader(sys.stdin, ended.set)
+    await ended.wait()
+    server.close()
 
 
 @contextmanager
 def running() -> Iterator[str]:
     """Run the server in its own process; yield its base URL."""
-    with Popen([sys.executable, "-m", "benchmarks.server"], stdout=PIPE, text=True) as process:
+    command = [sys.executable, "-m", "benchmarks.server"]
+    with Popen(command, stdin=PIPE, stdout=PIPE, text=True) as process:
+        assert process.stdin is not None
         assert process.stdout is not None
         try:
             yield process.stdout.readline().strip()
         finally:
-            process.terminate()
+            process.stdin.close()
 
 
 if __name__ == "__main__":

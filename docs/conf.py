@@ -25,7 +25,7 @@ myst_heading_anchors = 3
 default_role = "py:obj"
 
 html_theme = "furo"
-html_title = f"conference_async {version}"
+html_title = f"conference-async {version}"
 html_show_sourcelink = False
 pygments_style = "default"
 pygments_dark_style = "github-dark"

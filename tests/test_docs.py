@@ -3,6 +3,7 @@
 import asyncio
 import os
 import re
+import shlex
 import socket
 import subprocess
 import sys
@@ -13,10 +14,17 @@ from pathlib import Path
 import pytest
 import yaml
 
+from conference_async.cli.app import app
 from conference_async.emulator import Emulator
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted((ROOT / "docs").rglob("*.md"))
+COMMANDS = {
+    line
+    for page in PAGES
+    for line in page.read_text(encoding="utf-8").splitlines()
+    if line.startswith("conference-async ")
+}
 PORT = "8082"
 """What the pages write where their programs listen."""
 
@@ -100,6 +108,14 @@ def passes(project: Path) -> bool:
     )
     assert run.returncode == 0, run.stdout + run.stderr
     return True
+
+
+@pytest.mark.parametrize("command", sorted(COMMANDS))
+def test_every_command_that_is_shown_exists(command: str) -> None:
+    """With these options, which the command line can read."""
+    _, *arguments = shlex.split(command)
+
+    app.parse_args(arguments, exit_on_error=False, print_error=False)
 
 
 def test_blocks_have_a_language() -> None:

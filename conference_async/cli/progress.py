@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from conference_async.cli.problems import say
 
-_EVERY = 5.0
+EVERY = 5.0
 """Seconds between two plain lines."""
 
 _WIDTH = 20
@@ -79,7 +79,7 @@ class DialProgress:
             self._tell(problem)
         if self._bar is not None and self._task is not None:
             self._bar.update(self._task, completed=self.counts.total(), note=self._note())
-        elif not self._quiet and time.monotonic() - self._said >= _EVERY:
+        elif not self._quiet and time.monotonic() - self._said >= EVERY:
             self._said = time.monotonic()
             say(self._line())
 

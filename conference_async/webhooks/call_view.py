@@ -1,6 +1,7 @@
 """One call as a value of one instant, and what each event adds to it."""
 
 from enum import StrEnum
+from typing import Any, Final
 
 import attrs
 
@@ -70,50 +71,48 @@ class CallView:
         return bool(self.left or self.ended)
 
 
-_STEPS = (
-    CallStatus.QUEUED,
-    CallStatus.INITIATED,
-    CallStatus.RINGING,
-    CallStatus.IN_PROGRESS,
-    CallStatus.COMPLETED,
-    CallStatus.BUSY,
-    CallStatus.FAILED,
-    CallStatus.NO_ANSWER,
-    CallStatus.CANCELED,
-)
-_ENDS = _STEPS[4:]
+_STEPS: Final[dict[str | None, int]] = {
+    CallStatus.QUEUED: 0,
+    CallStatus.INITIATED: 1,
+    CallStatus.RINGING: 2,
+    CallStatus.IN_PROGRESS: 3,
+    CallStatus.COMPLETED: 4,
+    CallStatus.BUSY: 4,
+    CallStatus.FAILED: 4,
+    CallStatus.NO_ANSWER: 4,
+    CallStatus.CANCELED: 4,
+}
+_TALKED: Final = {CallStatus.IN_PROGRESS, CallStatus.COMPLETED}
+_END: Final = 4
 
 
 def after(view: CallView, event: CallEvent | MachineDetected | ParticipantEvent) -> CallView:
     """Return the call after an event; the order in which its events come makes no difference."""
+    changes: dict[str, Any] = {}
     if isinstance(event, ParticipantEvent):
-        view = attrs.evolve(
-            view,
-            label=view.label or event.label,
-            conference_sid=event.conference_sid,
-            conference_name=event.friendly_name or view.conference_name,
-        )
+        changes["label"] = view.label or event.label
+        changes["conference_sid"] = event.conference_sid
+        changes["conference_name"] = event.friendly_name or view.conference_name
     elif event.extra:
         # The callback URL's query is the one thing that ties a call's own events to a label.
-        view = attrs.evolve(
-            view,
-            label=view.label or event.extra.get("label"),
-            conference_name=view.conference_name or event.extra.get("conference"),
-        )
+        changes["label"] = view.label or event.extra.get("label")
+        changes["conference_name"] = view.conference_name or event.extra.get("conference")
     match event:
         case ParticipantLeft():
-            reason = event.reason or view.reason or Unknown.UNKNOWN
-            view = _at(attrs.evolve(view, left=True, reason=reason), event.call_status)
+            changes["left"] = True
+            changes["reason"] = event.reason or view.reason or Unknown.UNKNOWN
+            changes |= _progress(view, event.call_status)
         case ParticipantJoined():
-            view = _at(attrs.evolve(view, joined=True), CallStatus.IN_PROGRESS)
+            changes["joined"] = True
+            changes |= _progress(view, CallStatus.IN_PROGRESS)
         case MachineDetected():
-            view = attrs.evolve(view, answered=True, answered_by=event.answered_by)
+            changes |= {"answered": True, "answered_by": event.answered_by}
         case CallEvent():
-            view = attrs.evolve(view, answered_by=view.answered_by or event.answered_by)
-            view = _at(view, event.status)
+            changes["answered_by"] = view.answered_by or event.answered_by
+            changes |= _progress(view, event.status)
         case _:
             pass
-    return view
+    return attrs.evolve(view, **changes)
 
 
 def after_end(view: CallView, event: ConferenceEnded) -> CallView:
@@ -121,12 +120,11 @@ def after_end(view: CallView, event: ConferenceEnded) -> CallView:
     return view if view.left else attrs.evolve(view, left=True, reason=event.reason)
 
 
-def _at(view: CallView, status: CallStatus | str | None) -> CallView:
-    """Return the call that is known to have come as far as `status`."""
-    if status not in _STEPS:
-        return view
-    step = _STEPS.index(CallStatus(status))
-    if view.status not in _STEPS or step > _STEPS.index(CallStatus(view.status)):
-        view = attrs.evolve(view, status=status)
-    talked = status in {CallStatus.IN_PROGRESS, CallStatus.COMPLETED}
-    return attrs.evolve(view, answered=view.answered or talked, ended=view.ended or status in _ENDS)
+def _progress(view: CallView, status: CallStatus | str | None) -> dict[str, Any]:
+    """Return what is new in a call that is known to have come as far as `status`."""
+    step = _STEPS.get(status, -1)
+    return {
+        "status": status if step > _STEPS.get(view.status, -1) else view.status,
+        "answered": view.answered or status in _TALKED,
+        "ended": view.ended or step == _END,
+    }

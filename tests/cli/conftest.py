@@ -103,6 +103,7 @@ class Shell:
         out, err = io.StringIO(), io.StringIO()
         with (
             patch.object(signal, "signal"),  # which only the main thread may call
+            patch.object(sys, "argv", ["conference-async", *arguments]),
             patch.dict(os.environ, {**self.environment, **environment}, clear=True),
             redirect_stdout(out),
             redirect_stderr(err),

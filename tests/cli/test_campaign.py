@@ -27,7 +27,7 @@ async def ledger(shell: "Shell", emulator: Emulator, tmp_path: Path) -> str:
     emulator.faults.add(Fault.LABEL_CLASH, to="+15558675311")
     path = tmp_path / "my.ledger"
     to = ("--conference", "standup", "--from", CALLER, "--cps", "30", "--ledger", str(path))
-    assert (await shell.process("dial", str(people), *to)).code == 1
+    assert (await shell.run("dial", str(people), *to)).code == 1
     return str(path)
 
 
@@ -71,16 +71,18 @@ async def test_resume_needs_nothing_but_the_ledger(
     assert emulator.rings("+15558675310") == emulator.rings("+15558675312") == 1
 
 
+@pytest.mark.parametrize("form", [[], ["--json"]])
 async def test_a_ledger_is_for_one_campaign(
-    shell: "Shell", emulator: Emulator, ledger: str, tmp_path: Path
+    shell: "Shell", emulator: Emulator, ledger: str, tmp_path: Path, form: list[str]
 ) -> None:
     """Another conference with the same ledger is one line, and nobody is called."""
     before = emulator.count("create")
     ended = await shell.run(
         *("dial", str(tmp_path / "people.csv"), "--conference", "retro", "--from", CALLER),
-        *("--ledger", ledger, "--json"),
+        *("--ledger", ledger, *form),
     )
-    assert (ended.code, ended.json["outcomes"]) == (2, [])
+    assert ended.code == 2
+    assert not form or ended.json["outcomes"] == []
     assert "this ledger belongs to the campaign" in ended.err
     assert emulator.count("create") == before
 

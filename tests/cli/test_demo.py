@@ -1,8 +1,12 @@
 """The demonstration."""
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
+
+from conference_async.cli import progress
 from conference_async.cli.demo import standup
 
 if TYPE_CHECKING:
@@ -20,6 +24,17 @@ async def test_demo_shows_a_dozen_people(bare_shell: "Shell") -> None:
     assert "dave was removed; 11 are left" in ended.out
     assert "conference-async dial people.csv" in ended.out
     assert "12 of 12" in ended.err
+
+
+async def test_progress_without_a_terminal_is_a_line_now_and_then(
+    bare_shell: "Shell", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where no bar can move, a log gets a plain line each time that some seconds are over."""
+    monkeypatch.setattr(progress, "EVERY", 0)
+    ended = await bare_shell.run("demo", "--cps", "30")
+    lines = ended.err.splitlines()
+    assert len(lines) == 13
+    assert re.fullmatch(r"conference-async: 2 of 12: [0-9.]+/s, ETA 0:0.*, 2 placed.*", lines[1])
 
 
 async def test_demo_for_machines(bare_shell: "Shell") -> None:

@@ -65,6 +65,7 @@ async def test_hold_and_unhold(room: ConferenceHandle, gather: Gather, emulator:
     await gather()
     await room.participants.hold_all(URL, method="GET", except_="alice")
     assert [label for label, hold in state(emulator, "hold").items() if not hold] == ["alice"]
+    assert emulator.requests[-1].form["HoldMethod"] == ["GET"]
 
     await room.participants.unhold_all()
     assert not any(state(emulator, "hold").values())
@@ -76,8 +77,8 @@ async def test_announce(room: ConferenceHandle, gather: Gather, emulator: Emulat
     done = await room.participants.announce_all(URL, method="GET", except_="bob")
 
     assert {one.label for one in done.succeeded} == {"alice", "carol", "dave"}
-    sent = [request for request in emulator.requests if request.kind == "update"]
-    assert len(sent) == 3
+    sent = [request.form for request in emulator.requests if request.kind == "update"]
+    assert sent == [{"AnnounceUrl": [URL], "AnnounceMethod": ["GET"]}] * 3
 
 
 async def test_remove(room: ConferenceHandle, gather: Gather, emulator: Emulator) -> None:

@@ -141,15 +141,26 @@ class TestCallbacks:
     async def test_callbacks_of_ones_own_are_kept(
         self, room: ConferenceHandle, calls: Calls, emulator: Emulator
     ) -> None:
-        """Only what the request has not set is added to it."""
-        elsewhere = attrs.evolve(
-            ALICE, status_callback="http://127.0.0.1:9/", status_callback_event="ringing"
-        )
+        """What the request has set is left as it is, the service's default events included."""
+        elsewhere = "http://127.0.0.1:9/"
+        new = attrs.evolve(ALICE, status_callback=elsewhere)
+        emulator.script(TO, Script(hang_up_after=1))
 
-        await dial_and_wait(room, elsewhere, calls=calls, timeout=9, until="joined")
+        view = await dial_and_wait(room, new, calls=calls, timeout=9, until="joined")
+        await calls.left(view.call_sid, timeout=9)
+        await asyncio.sleep(1)
 
-        urls = [sent.url for sent in emulator.callbacks.sent if sent.event == "ringing"]
-        assert set(urls) <= {"http://127.0.0.1:9/"}
+        progress = [sent for sent in emulator.callbacks.sent if "CallStatus" in sent.params]
+        assert [(sent.url, sent.event) for sent in progress] == [(elsewhere, "completed")]
+
+    async def test_joining_is_more_than_answering(
+        self, room: ConferenceHandle, calls: Calls
+    ) -> None:
+        """That somebody joined is told by the conference; an answer does not stand in for it."""
+        new = attrs.evolve(ALICE, conference_status_callback="http://127.0.0.1:9/")
+
+        with pytest.raises(RequestTimeout, match="not joined within 9 s, and its status is in-pro"):
+            await dial_and_wait(room, new, calls=calls, timeout=9, until="joined")
 
     async def test_who_picked_up(
         self, room: ConferenceHandle, calls: Calls, emulator: Emulator
@@ -224,6 +235,21 @@ class TestPolling:
         assert (view.label, view.answered, view.joined) == ("alice", True, True)
         assert view.ended is None
 
+    async def test_a_namesake(
+        self, room: ConferenceHandle, polling: Polling, emulator: Emulator
+    ) -> None:
+        """Somebody else who takes the label over is not the one who was waited for."""
+        bob = attrs.evolve(ALICE, to="+15558675311", label="bob")
+        await room.participants.create(bob)
+        placed = await room.participants.create(ALICE)
+        waiting = asyncio.create_task(_left(polling))
+        await asyncio.sleep(3)
+        emulator.hang_up(placed.call_sid or "")
+        await room.participants.create(ALICE)
+
+        assert await waiting == placed.call_sid
+        assert now() == 4
+
     async def test_one_who_is_not_there_yet(
         self, room: ConferenceHandle, polling: Polling, emulator: Emulator
     ) -> None:
@@ -281,6 +307,10 @@ class TestPolling:
 
         assert now() == 4
         assert repr(Polling(slow)) == f"<Polling {slow!r} every 2 s>"
+
+
+async def _left(polling: Polling) -> str:
+    return (await polling.left("alice", timeout=30)).call_sid
 
 
 async def _joined(polling: Polling) -> str | None:

@@ -400,8 +400,10 @@ async def test_user_info_of_a_url_signs_in(api: Any, listener: Listener) -> None
 async def test_an_answer_that_is_no_http_is_an_error(api: Any) -> None:
     """A listener that talks nonsense is recorded as such."""
 
-    async def talk(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"hello\r\n")
+        writer.write_eof()
+        await reader.read()  # closing with something unread would be a reset, which is no answer
         writer.close()
 
     nonsense = await asyncio.start_server(talk, "127.0.0.1", 0)

@@ -230,6 +230,16 @@ class TestLeaving:
 
         assert (now(), over.value.reason) == (2, EndReason.CONFERENCE_ENDED_VIA_API)
 
+    async def test_the_reason_of_the_conference_stays(self, calls: Calls) -> None:
+        """A leaving that gives no reason takes away none."""
+        calls.apply(in_room("participant-join"))
+        calls.apply(room_ended())
+        calls.apply(in_room("participant-leave"))
+
+        view = calls.call("alice")
+        assert view
+        assert view.reason is EndReason.CONFERENCE_ENDED_VIA_API
+
     async def test_an_unsaid_reason(self, calls: Calls) -> None:
         """A leaving without a reason is a leaving."""
         calls.apply(in_room("participant-leave"))
@@ -280,6 +290,18 @@ class TestLabels:
 
         assert (now(), view.answered_by) == (5, AnsweredBy.HUMAN)
 
+    async def test_the_first_names_hold(self, calls: Calls) -> None:
+        """Events that say less, or something else, take no name away."""
+        calls.apply(progress("ringing", label="alice", conference="standup"))
+        for label in ("", "other"):
+            about = {"ConferenceSid": ROOM, "ParticipantLabel": label, "CallSid": ALICE}
+            calls.apply(parse_event({"StatusCallbackEvent": "participant-mute", **about}))
+
+        view = calls.call("alice", conference="standup")
+        assert view
+        assert (view.label, view.conference_name) == ("alice", "standup")
+        assert calls.call("other") is None
+
     async def test_each_conference_has_its_labels(self, calls: Calls) -> None:
         """Within a conference its own labels count, by SID or name; elsewhere the newest call."""
         calls.apply(progress("ringing", BOB, label="alice", conference=OTHER))
@@ -309,6 +331,7 @@ class TestBounds:
         calls.apply(left())
         calls.apply(progress("in-progress", BOB, label="alice"))
         await asyncio.sleep(59)
+        calls.apply(left())
         calls.apply(progress("in-progress", BOB))
         assert calls.call(ALICE)
         await asyncio.sleep(1)
@@ -332,6 +355,11 @@ class TestBounds:
         calls.apply(progress("busy", second))
         assert calls.call(first) is None
         assert repr(calls) == "<Calls: 2 known, 1 of them over>"
+
+        calls = Calls(URL, remember=2)
+        for call in (first, second, first, third):
+            calls.apply(progress("ringing", call))
+        assert (calls.call(first) is None, calls.call(second) is None) == (False, True)
 
     async def test_what_is_of_no_call_changes_nothing(self, calls: Calls) -> None:
         """Events of rooms, recordings and unknown kinds are none of its business."""
