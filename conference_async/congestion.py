@@ -5,6 +5,9 @@ from collections import deque
 
 from conference_async.retry import RetryPolicy
 
+_TICK = 1e-6
+"""A loop may wake a sleeper up to one tick of its clock early; so early is in time."""
+
 
 class RetryBudget:
     """Allows retries in proportion to what succeeds, so that an outage meets no storm.
@@ -92,7 +95,8 @@ class Congestion:
 
     def pause(self) -> float:
         """Return the seconds left of the shared back-off."""
-        return max(0.0, self._resume_at - asyncio.get_running_loop().time())
+        left = self._resume_at - asyncio.get_running_loop().time()
+        return left if left > _TICK else 0.0
 
     def succeeded(self) -> None:
         """Note that the service did what it was asked."""

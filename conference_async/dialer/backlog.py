@@ -18,6 +18,9 @@ READY = 200
 LATER = 10_000
 """Targets that wait for a second try; while so many do, no new ones are read."""
 
+_TICK = 1e-6
+"""Loops fire timers up to one tick of their clock early; so early is in time."""
+
 
 @attrs.define(kw_only=True, eq=False)
 class Job:
@@ -64,7 +67,7 @@ class Backlog:
         loop = asyncio.get_running_loop()
         while True:
             due = self._later[0][0] if self._later else math.inf
-            if due <= loop.time():
+            if due <= loop.time() + _TICK:
                 job = heappop(self._later)[2]
             elif self._ready:
                 job = self._ready.popleft()

@@ -85,7 +85,8 @@ def addresses(numbers: Iterable[str]) -> frozenset[str]:
         address = number.strip() if ":" in number else _PUNCTUATION.sub("", number)
         if kind_of(address) is None or (":" not in address and not address.startswith("+")):
             raise ConfigurationError(
-                f"do_not_call: entry {place} is no address such as +15558675310"
+                f"do_not_call: entry {place} is no address; write numbers as + and digits, "
+                "the country code first"
             )
         keys.add(address_key(address))
     return frozenset(keys)

@@ -25,6 +25,8 @@ _IN_LINE = 4
 
 _UNDER_WAY = 50
 _LONGEST_DELAY = 60.0
+_CLOCKS_DIFFER = 0.001
+"""Waiting goes by the loop's clock, and the hour by the one on the wall."""
 
 Ts = TypeVarTuple("Ts")
 
@@ -267,7 +269,7 @@ class Run:
             and asyncio.get_running_loop().time() + wait <= ends_at
             and self._backlog.may_defer
         ):
-            self._backlog.back(job, wait)
+            self._backlog.back(job, wait + _CLOCKS_DIFFER)
             self._window.release()
             return True
         skipped = job.outcome.skipped(reason, now)

@@ -147,3 +147,12 @@ def test_retries_are_paid_for_by_successes() -> None:
         assert budget
         budget.spend()
     assert not budget
+
+
+async def test_a_back_off_shorter_than_a_tick_is_over() -> None:
+    """A loop's clock may never come to its end, and would be asked without end."""
+    congestion = Congestion(1, NO_DELAY)
+    congestion.failed(retry_after=3e-7)
+
+    assert congestion.pause() == 0
+    assert await hold(congestion) == 0
