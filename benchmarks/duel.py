@@ -18,9 +18,7 @@ Goals = dict[str, float]
 async def _take_turns(
     base_url: str, rounds: int, work_of: Callable[[Contender], Work]
 ) -> dict[str, list[Spent]]:
-    contenders: dict[str, Contender] = {
-        name: make(base_url) for name, make in CONTENDERS.items()
-    }
+    contenders: dict[str, Contender] = {name: make(base_url) for name, make in CONTENDERS.items()}
     works = {
         name: at_once(work_of(each), times=REQUESTS, width=IN_FLIGHT)
         for name, each in contenders.items()

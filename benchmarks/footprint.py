@@ -60,8 +60,12 @@ def measure(base_url: str, rounds: int) -> list[Figure]:  # noqa: ARG001 -- noth
 
     figures = [
         Figure(name=f"import: share of {PARTS}", value=ratio(PARTS, 0), unit="of it", goal=1.05),
-        Figure(name=f"import: share of {OFFICIAL}", value=ratio(OFFICIAL, 0), unit="of it", goal=1.1),
-        Figure(name=f"ready to create: share of {OFFICIAL}", value=ratio(OFFICIAL, 1), unit="of it"),
+        Figure(
+            name=f"import: share of {OFFICIAL}", value=ratio(OFFICIAL, 0), unit="of it", goal=1.1
+        ),
+        Figure(
+            name=f"ready to create: share of {OFFICIAL}", value=ratio(OFFICIAL, 1), unit="of it"
+        ),
         Figure(
             name=f"resident when ready: share of {OFFICIAL}",
             value=ratio(OFFICIAL, 2),
@@ -71,9 +75,7 @@ def measure(base_url: str, rounds: int) -> list[Figure]:  # noqa: ARG001 -- noth
     ]
     for name, found in runs.items():
         figures += [
-            Figure(
-                name=f"import: {name}", value=median(run[0] for run in found) * 1e3, unit="ms"
-            ),
+            Figure(name=f"import: {name}", value=median(run[0] for run in found) * 1e3, unit="ms"),
             Figure(name=f"resident: {name}", value=median(run[2] for run in found), unit="MiB"),
         ]
     return figures

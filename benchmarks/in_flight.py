@@ -47,9 +47,7 @@ def measure(base_url: str, rounds: int) -> list[Figure]:  # noqa: ARG001 -- memo
     logging.getLogger("conference_async").setLevel(logging.ERROR)
     held = {name: asyncio.run(_measured(name, base_url)) for name in CONTENDERS}
     return [
-        Figure(
-            name=f"create in flight: memory of one, {name}", value=held[name] / 1024, unit="KiB"
-        )
+        Figure(name=f"create in flight: memory of one, {name}", value=held[name] / 1024, unit="KiB")
         for name in held
     ] + [
         Figure(

@@ -15,16 +15,12 @@ PAGE_SIZES = (50, 100, 250, 1000)
 async def _take_turns(
     base_url: str, rounds: int, participants: int, page_size: int
 ) -> dict[str, list[Spent]]:
-    contenders: dict[str, Contender] = {
-        name: make(base_url) for name, make in CONTENDERS.items()
-    }
+    contenders: dict[str, Contender] = {name: make(base_url) for name, make in CONTENDERS.items()}
     room = room_of(participants)
     try:
         for each in contenders.values():
             assert await each.stream(room, page_size) == participants
-        works = {
-            name: partial(each.stream, room, page_size) for name, each in contenders.items()
-        }
+        works = {name: partial(each.stream, room, page_size) for name, each in contenders.items()}
         return await take_turns(works, rounds=rounds)
     finally:
         for each in contenders.values():

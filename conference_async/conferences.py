@@ -37,7 +37,7 @@ from conference_async.participants import Participants
 from conference_async.sender import Sender
 from conference_async.shielding import finish
 from conference_async.signatures import takes_fields
-from conference_async.transport import Request
+from conference_async.transport import Reply, Request
 from conference_async.wire import (
     conference_path,
     conferences_path,
@@ -245,7 +245,7 @@ class ConferenceHandle:
 
         https://www.twilio.com/docs/voice/api/conference-resource#fetch-a-conference-resource
         """
-        return decode_conference(await self._send("conference.fetch", "GET"))
+        return (await self._send("conference.fetch", "GET")).read(decode_conference)
 
     @takes_fields(ConferenceChange)
     async def update(self, change: ConferenceChange) -> Conference:
@@ -254,7 +254,7 @@ class ConferenceHandle:
         https://www.twilio.com/docs/voice/api/conference-resource#update-a-conference-resource
         """
         form = encode_form(change)
-        return decode_conference(await self._send("conference.update", "POST", form))
+        return (await self._send("conference.update", "POST", form)).read(decode_conference)
 
     async def announce(self, url: str, *, method: HttpMethod | None = None) -> Conference:
         """Play something to everybody in the conference.
@@ -269,10 +269,10 @@ class ConferenceHandle:
         """End the conference, and hang up on everybody in it."""
         return await self.update(status="completed")
 
-    async def _send(self, kind: str, method: str, form: bytes | None = None) -> bytes:
+    async def _send(self, kind: str, method: str, form: bytes | None = None) -> Reply:
         path = conference_path(self._sender.account_sid, await self.resolve())
         request = Request(kind=kind, method=method, path=path, form=form)
-        return (await self._sender.request(request, resource="conference")).body
+        return await self._sender.request(request, resource="conference")
 
     def __repr__(self) -> str:
         return f"<ConferenceHandle {self.name!r}>"

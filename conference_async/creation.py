@@ -96,9 +96,9 @@ class Creation:
                 verdict, looked = self._judge(looked=True), True
             if verdict is Verdict.RAISE:
                 if looked or self._in_doubt:
-                    raise self._unknown(_what(exchange, read)) from read
+                    raise self._unknown(_what(exchange, read), exchange.result) from read
                 raise sender.error(exchange, "conference") from read
-            sender.congestion.budget.spend()
+            sender.spend(exchange.attempted)
             if self._history[-1].outcome.in_doubt:
                 await asyncio.sleep(sender.options.retry.delay(len(self._history)))
 
@@ -110,7 +110,7 @@ class Creation:
         if exchange.attempted.outcome is not Outcome.DONE:
             return None
         try:
-            return decode_participant(exchange.result.body)
+            return exchange.result.read(decode_participant)
         except UnexpectedReply as error:
             return error
 
@@ -276,7 +276,7 @@ class Creation:
                 )
         return attrs.evolve(found.participant, reconciled=True)
 
-    def _unknown(self, what: str) -> OutcomeUnknown:
+    def _unknown(self, what: str, result: Reply | Failure | None = None) -> OutcomeUnknown:
         error = OutcomeUnknown(
             f"create in {self._conference!r} with label {self._label!r}: {what}. It may have been "
             "placed. Before dialling again ask `await error.reconcile(client)`, look at the "
@@ -284,6 +284,7 @@ class Creation:
             conference=self._conference,
             label=self._label,
             attempts=len(self._history),
+            request_id=result.request_id if isinstance(result, Reply) else None,
         )
         _log.warning("%s", error)
         return error

@@ -38,7 +38,7 @@ async def live_conference(ask: Ask, account_sid: str, name: str) -> Conference |
         request = Request(
             kind="conference.list", method="GET", path=f"{conferences_path(account_sid)}?{query}"
         )
-        for conference in decode_conference_page((await ask(request)).body).items:
+        for conference in (await ask(request)).read(decode_conference_page).items:
             if conference.friendly_name == name:
                 return conference
     return None
@@ -65,4 +65,4 @@ async def live_participant(ask: Ask, account_sid: str, conference: str, label: s
         reply = await ask(request)
     except NotFound:
         return None
-    return Found(decode_participant(reply.body), reply.date)
+    return Found(reply.read(decode_participant), reply.date)

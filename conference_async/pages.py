@@ -85,7 +85,8 @@ class Listing(Generic[T]):
 
     async def _page(self, path: str) -> Page[T]:
         request = Request(kind=self.kind, method="GET", path=path)
-        return self.decode((await self.sender.request(request, resource=self.resource)).body)
+        reply = await self.sender.request(request, resource=self.resource)
+        return reply.read(self.decode)
 
     async def stream(self, limit: int | None) -> AsyncGenerator[T, None]:
         """Yield the items one by one, at most `limit` of them."""

@@ -7,7 +7,7 @@ import attrs
 from conference_async.models import HttpMethod, Participant, ParticipantChange, check_participant
 from conference_async.sender import Sender
 from conference_async.signatures import takes_fields
-from conference_async.transport import Request
+from conference_async.transport import Reply, Request
 from conference_async.wire import decode_participant, encode_form, participant_path
 
 
@@ -42,7 +42,7 @@ class ParticipantHandle:
 
         https://www.twilio.com/docs/voice/api/conference-participant-resource#retrieve-a-participant
         """
-        return decode_participant(await self._send("fetch", "GET"))
+        return (await self._send("fetch", "GET")).read(decode_participant)
 
     @takes_fields(ParticipantChange)
     async def update(self, change: ParticipantChange) -> Participant:
@@ -51,7 +51,8 @@ class ParticipantHandle:
         Never pass a stranger's input on as keywords: coaching lets people listen in.
         https://www.twilio.com/docs/voice/api/conference-participant-resource#update-a-participant
         """
-        return decode_participant(await self._send("update", "POST", encode_form(change)))
+        reply = await self._send("update", "POST", encode_form(change))
+        return reply.read(decode_participant)
 
     async def delete(self) -> None:
         """Hang up on the participant, and so remove them from the conference.
@@ -106,10 +107,10 @@ class ParticipantHandle:
         """Let everybody hear the participant again."""
         return await self.update(coaching=False)
 
-    async def _send(self, kind: str, method: str, form: bytes | None = None) -> bytes:
+    async def _send(self, kind: str, method: str, form: bytes | None = None) -> Reply:
         path = participant_path(self._sender.account_sid, await self._room.resolve(), self.key)
         request = Request(kind=kind, method=method, path=path, form=form)
-        return (await self._sender.request(request, gone_is_done=kind == "delete")).body
+        return await self._sender.request(request, gone_is_done=kind == "delete")
 
     def __repr__(self) -> str:
         return f"<ParticipantHandle {self.key!r} of {self._room.name!r}>"

@@ -96,7 +96,7 @@ class Sender:
             self.report(exchange, len(history), verdict)
             if verdict is not Verdict.RETRY:
                 return exchange, verdict
-            self.congestion.budget.spend()
+            self.spend(exchange.attempted)
             if exchange.attempted.outcome.in_doubt:
                 await asyncio.sleep(self.options.retry.delay(len(history)))
 
@@ -155,10 +155,17 @@ class Sender:
         """Return whether another attempt is wanted, allowed, and can start before the deadline."""
         if history[-1].outcome is Outcome.DONE:
             return False
-        if len(history) >= self.options.retry.attempts or not self.congestion.budget:
+        if len(history) >= self.options.retry.attempts:
+            return False
+        if history[-1].outcome is not Outcome.TOO_MANY and not self.congestion.budget:
             return False
         resume = asyncio.get_running_loop().time() + self.congestion.pause()
         return deadline_at is None or resume < deadline_at
+
+    def spend(self, attempted: Attempted) -> None:
+        """Pay for a retry. A 429 costs nothing: the shared back-off already holds everybody."""
+        if attempted.outcome is not Outcome.TOO_MANY:
+            self.congestion.budget.spend()
 
     def error(self, exchange: Exchange, resource: str) -> ConferenceError:
         """Return the error that says what the last attempt met, and what to do next."""

@@ -1,9 +1,10 @@
 """One HTTP attempt on aiohttp, and whether the request had left when it failed."""
 
 import asyncio
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from email.utils import parsedate_to_datetime
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -13,7 +14,9 @@ from yarl import URL
 
 from conference_async import __version__
 from conference_async.credentials import Credentials
-from conference_async.errors import ConfigurationError
+from conference_async.errors import ConfigurationError, UnexpectedReply
+
+T = TypeVar("T")
 
 FORM = "application/x-www-form-urlencoded"
 MAX_REPLY_BYTES = 32 * 1024 * 1024
@@ -50,6 +53,18 @@ class Reply:
     body: bytes = attrs.field(repr=False)
     headers: Mapping[str, str] = attrs.field(repr=False)
     """By name in any case. They are read when they are asked for, which is seldom."""
+
+    def read(self, decode: Callable[[bytes], T]) -> T:
+        """Return what the body says.
+
+        Raises:
+            UnexpectedReply: It is not what `decode` reads.
+        """
+        try:
+            return decode(self.body)
+        except UnexpectedReply as error:
+            error.status, error.request_id = self.status, self.request_id
+            raise
 
     @property
     def request_id(self) -> str | None:

@@ -18,12 +18,6 @@ settings.register_profile("thorough", parent=settings.get_profile("default"), ma
 settings.load_profile("default")
 
 
-@pytest.fixture(scope="session", autouse=True)
-def no_loop_outside_async_tests() -> None:
-    """Keep a test that is not async from being given an event loop that nobody would close."""
-    asyncio.set_event_loop(None)
-
-
 @pytest.fixture(autouse=True)
 def no_blocking_calls() -> Iterator[BlockBuster]:
     """Fail a test in which this library blocks the event loop."""

@@ -164,6 +164,7 @@ class Desk:
 async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
     """Return a desk with an emulator that answers calls quickly."""
     async with Emulator(cps=30, answer_after=0.05) as emulator:
+        (tmp_path / "people.csv").write_text("to\n+15558675310\n+15558675311\n", "utf-8")
         yield Desk(tmp_path, emulator)
 
 

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import attrs
-from cyclopts import Parameter
+from cyclopts import Group, Parameter
 
 from conference_async.client import ConferenceClient
 from conference_async.conferences import ConferenceHandle
@@ -23,7 +23,7 @@ _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 _PATIENCE = RetryPolicy(maximum=5.0)
 
 
-@Parameter(name="*", group="Account")
+@Parameter(name="*", group=Group("Account", sort_key=8))
 @attrs.frozen(kw_only=True)
 class Account:
     """The account, and with ``CONFERENCE_ASYNC_BASE_URL`` in the environment the host."""

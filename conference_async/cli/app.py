@@ -15,6 +15,12 @@ _ROOMS = Group("For whole conferences", sort_key=3)
 _COMMANDS = {
     "demo": ("demo:demo", _TRYING, "demo"),
     "emulator": ("emulation:emulator", _TRYING, "emulator --port 8081 --cps 5"),
+    "dial": (
+        "dialling:dial",
+        _DIALLING,
+        "dial people.csv --conference standup --from +15017122661 --cps 5",
+    ),
+    "campaign": ("campaign:campaign", _DIALLING, None),
     "create": (
         "rooms:create",
         _DIALLING,
@@ -59,7 +65,7 @@ for _name, (_place, _group, _example) in _COMMANDS.items():
         f"{_HOME}.{_place}",
         name=_name,
         group=_group,
-        help_epilogue=f"Example: `conference-async {_example}`",
+        **({"help_epilogue": f"Example: `conference-async {_example}`"} if _example else {}),
     )
 
 

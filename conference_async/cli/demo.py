@@ -7,16 +7,13 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from conference_async.cli.emulation import rehearsal
 from conference_async.cli.output import PARTICIPANTS, PLAIN, Output
 from conference_async.cli.progress import DialProgress
-from conference_async.client import ConferenceClient
 from conference_async.conferences import ConferenceHandle
-from conference_async.credentials import Credentials
-from conference_async.emulator import Emulator
 from conference_async.models import NewParticipant
 
 _CALLER = "+15017122661"
-_RINGING = 0.3
 
 
 async def demo(
@@ -28,21 +25,14 @@ async def demo(
 
     Nobody's phone rings: everything happens on this machine.
     """
-    async with (
-        Emulator(cps=cps, answer_after=_RINGING) as emulator,
-        ConferenceClient(
-            Credentials(emulator.account_sid, emulator.auth_token),
-            base_url=emulator.base_url,
-            cps=cps,
-        ) as client,
-    ):
+    async with rehearsal(cps) as (emulator, client):
         room = client.conferences("standup")
         people = standup()
         tell = not output.json
         if tell:
             print(f"Dialling {len(people)} people into a conference, {cps:g} per second:")
         await _dial(people, room, cps=cps, quiet=not tell)
-        await asyncio.sleep(2 * _RINGING)
+        await asyncio.sleep(2 * (emulator.answer_after or 0))
         await room.participants("bob").mute()
         await room.participants("carol").hold()
         if tell:

@@ -2,13 +2,19 @@
 
 import asyncio
 import os
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from typing import Annotated
 
 from cyclopts import Parameter, validators
 
 from conference_async.cli.interrupts import on_interrupt
 from conference_async.cli.problems import say
+from conference_async.client import ConferenceClient
+from conference_async.credentials import Credentials
 from conference_async.emulator import Emulator
+
+_REHEARSING = f"AC{0:032x}"
 
 
 async def emulator(
@@ -53,6 +59,23 @@ async def emulator(
             print("# Ctrl-C ends it", flush=True)
             await stopped.wait()
     say(f"{len(service.starts)} calls were placed")
+
+
+@asynccontextmanager
+async def rehearsal(cps: float) -> AsyncGenerator[tuple[Emulator, ConferenceClient], None]:
+    """Open an emulator, and a client that talks to it.
+
+    Its account is always the same, so that a rehearsal's ledger fits the next one.
+    """
+    async with (
+        Emulator(cps=cps, account_sid=_REHEARSING) as emulator,
+        ConferenceClient(
+            Credentials(emulator.account_sid, emulator.auth_token),
+            base_url=emulator.base_url,
+            cps=cps,
+        ) as client,
+    ):
+        yield emulator, client
 
 
 def _print_setting(name: str, value: str) -> None:

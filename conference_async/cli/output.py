@@ -8,7 +8,7 @@ from operator import attrgetter
 from typing import TypeAlias, cast
 
 import attrs
-from cyclopts import Parameter
+from cyclopts import Group, Parameter
 
 from conference_async.cli.printable import printable
 from conference_async.masking import mask
@@ -18,7 +18,7 @@ Shown: TypeAlias = Participant | Conference
 """What the service answers with."""
 
 
-@Parameter(name="*", negative="", show_default=False, group="Output")
+@Parameter(name="*", negative="", show_default=False, group=Group("Output", sort_key=9))
 @attrs.frozen(kw_only=True)
 class Output:
     """How to print results; they go to stdout, everything else to stderr."""
@@ -50,13 +50,16 @@ class Output:
 
     def whole(self, value: Shown) -> None:
         """Print one value whole; for people without what only programs need."""
-        fields = _given(value)
+        self.facts(_given(value))
+
+    def facts(self, facts: dict[str, object]) -> None:
+        """Print what belongs together, each under its name."""
         if self.json:
-            print(self.dumped(fields))
+            print(self.dumped(facts))
             return
         pairs = [
             (name, self.text(content))
-            for name, content in fields.items()
+            for name, content in facts.items()
             if not isinstance(content, dict)
         ]
         if sys.stdout.isatty():

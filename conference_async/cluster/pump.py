@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import math
+from collections import deque
 from collections.abc import Callable
 
 import attrs
@@ -85,7 +86,8 @@ class Pump:
         self._failures = 0
         self._started = -math.inf
         self._alone = False
-        self._trip = _FIRST_TRIP
+        # A busy machine must not make long ones look usual, nor a far store every slot look late.
+        self._trips = deque([_FIRST_TRIP], maxlen=8)
 
     @property
     def busy(self) -> bool:
@@ -212,9 +214,8 @@ class Pump:
 
     def _receive(self, reservation: Reservation, sent: float) -> Held:
         trip = self.loop.time() - sent
-        usual = min(trip, self._trip)
-        # A store that is far away must not make every answer look late for long.
-        self._trip = usual + (trip - usual) / 4
+        self._trips.append(trip)
+        usual = min(self._trips)
         # If the round trip took longer than usual, before or after the store read its clock is
         # not known: we take the middle. A process that was stopped on the way must not take the
         # answer for fresh, so the end is counted from the earliest instant.

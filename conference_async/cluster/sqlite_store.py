@@ -71,6 +71,7 @@ class SQLiteStore:
         """Take the next slot, as `SlotStore` says."""
 
         def take(row: Pace | None) -> tuple[Pace, Reservation]:
+            """Return the row with one slot less, and the slot."""
             return Pace.reserve(row, now=_now(), cps=cps, floor=floor)
 
         return await self._change(take)
@@ -79,6 +80,7 @@ class SQLiteStore:
         """Free a slot, as `SlotStore` says."""
 
         def free(row: Pace | None) -> tuple[Pace | None, bool]:
+            """Return the row with the slot free again, and whether it is."""
             freed = None if row is None else row.give_back(reservation)
             return freed, freed is not None
 
@@ -88,6 +90,7 @@ class SQLiteStore:
         """Share a slow-down, as `SlotStore` says."""
 
         def slow(row: Pace | None) -> tuple[Pace | None, None]:
+            """Return the row with the slow-down."""
             if row is None:
                 return None, None
             return row.report(now=_now(), factor=factor, queue_time=queue_time), None

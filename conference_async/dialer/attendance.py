@@ -32,7 +32,7 @@ class Attendance:
     """Counts those whom a campaign called, for its quorum."""
 
     def __init__(self, quorum: Quorum, client: ConferenceClient, ledger: LedgerStore) -> None:
-        self._quorum = quorum
+        self.quorum = quorum
         self._client = client
         self._ledger = ledger
         self._called: dict[str, dict[str, Outcome]] = {}
@@ -59,9 +59,18 @@ class Attendance:
                 continue
             present += [(called[one.call_sid], one) for one in there if one.call_sid in called]
         joined = sum(one.status == ParticipantStatus.CONNECTED for _, one in present)
-        if self._quorum.count is not None:
-            joined = await self._quorum.count()
+        if self.quorum.count is not None:
+            joined = await self.quorum.count()
         return Census(joined, tuple(known for known, one in present if one.status in _RINGING))
+
+    async def reached(self, *, over: bool = False) -> bool:
+        """Return whether enough have joined, or nobody can join any more.
+
+        Args:
+            over: Whether nobody else will be called.
+        """
+        census = await self.census()
+        return census.joined >= self.quorum.joined or (over and not census.ringing)
 
     async def take_down(self, outcome: Outcome) -> None:
         """Hang up on somebody whose phone still rings, and write that down."""

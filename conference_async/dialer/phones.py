@@ -49,7 +49,7 @@ def normalised(parameter: str, text: str, default_region: str | None = None) -> 
         raise InvalidParameter(
             parameter,
             "a spreadsheet turned this number into a decimal and lost digits; format the column "
-            "as text and enter it again, as +15558675310",
+            "as text and enter it again, with + and the country code",
         )
     number = _PUNCTUATION.sub("", text)
     if _NORTH_AMERICAN.fullmatch(number):
@@ -60,9 +60,13 @@ def normalised(parameter: str, text: str, default_region: str | None = None) -> 
         raise InvalidParameter(
             parameter,
             "the number has no +: a spreadsheet may have eaten it, or it is a national one; "
-            "write it as +15558675310, or name the country of such numbers (default region)",
+            "write it with + and the country code, or name the country of such numbers (default region)",
         )
-    raise InvalidParameter(parameter, "is no phone number; write it as +15558675310", code=21211)
+    raise InvalidParameter(
+        parameter,
+        "is no phone number; write it as + and digits, the country code first",
+        code=21211,
+    )
 
 
 def _parsed(parameter: str, text: str, number: str, default_region: str | None) -> str:
@@ -71,7 +75,7 @@ def _parsed(parameter: str, text: str, number: str, default_region: str | None) 
         if _INTERNATIONAL.fullmatch(number):
             return number
         raise InvalidParameter(
-            parameter, f"only numbers such as +15558675310 can be read; for others {_INSTALL}"
+            parameter, f"only numbers of + and digits can be read; for others {_INSTALL}"
         )
     try:
         parsed = library.parse(text, default_region)

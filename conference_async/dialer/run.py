@@ -4,6 +4,7 @@ import asyncio
 import math
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
+from typing import TypeVarTuple
 from zoneinfo import ZoneInfo
 
 import attrs
@@ -14,7 +15,7 @@ from conference_async.dialer.execution import Executor
 from conference_async.dialer.hours import zones_of
 from conference_async.dialer.ledger import Outcome, State
 from conference_async.dialer.plan import Plan
-from conference_async.dialer.policy import Policy, Quorum
+from conference_async.dialer.policy import Policy
 from conference_async.dialer.redialling import Redialler
 from conference_async.dialer.targets import Target, address_key
 from conference_async.limits import MAX_CPS
@@ -24,6 +25,8 @@ _IN_LINE = 4
 
 _UNDER_WAY = 50
 _LONGEST_DELAY = 60.0
+
+Ts = TypeVarTuple("Ts")
 
 
 def window(cps: float) -> int:
@@ -53,6 +56,7 @@ class Run:
         self._halted = asyncio.Event()
         self._told = False
         self._dispatched = False
+        self._began = 0.0
         self._ends_at = math.inf
         self._error: Exception | None = None
         self._finished: asyncio.Queue[tuple[Outcome, asyncio.Semaphore] | None] = asyncio.Queue()
@@ -79,7 +83,7 @@ class Run:
             await main
         except GeneratorExit:
             self.stop()
-            await asyncio.wait({main})
+            await main
             raise
         finally:
             main.cancel()
@@ -115,13 +119,13 @@ class Run:
     async def look_up(self, *states: State) -> None:
         """Look for the labels of all targets in these states."""
         async with asyncio.TaskGroup() as group:
-            await self._guarded(self._look_up_all(group, states))
+            await self._guarded(self._look_up_all, group, states)
 
     async def _look_up_all(self, group: asyncio.TaskGroup, states: tuple[State, ...]) -> None:
         async with aclosing(self._ledger.outcomes(*states)) as outcomes:
             async for outcome in outcomes:
                 await self._window.acquire()
-                group.create_task(self._guarded(self._look_up(outcome)))
+                group.create_task(self._guarded(self._look_up, outcome))
 
     async def _look_up(self, outcome: Outcome) -> None:
         found, _ = await self._executor.look_up(outcome)
@@ -130,21 +134,12 @@ class Run:
     async def dial(self, plan: Plan) -> None:
         """Look up what an earlier run left in doubt, then call the targets of the plan."""
         loop = asyncio.get_running_loop()
-        began = loop.time()
-        self._ends_at = began + (self._policy.deadline or math.inf)
+        self._began = loop.time()
+        self._ends_at = self._began + (self._policy.deadline or math.inf)
         timer = loop.call_later(self._policy.deadline or 0, self._at_deadline)
         try:
             await self.look_up(State.SENDING)
-            quorum, attendance = self._policy.quorum, self._attendance
-            if quorum is None or attendance is None:
-                await self._call_all(plan)
-                return
-            await attendance.recall()
-            if (await attendance.census()).joined < quorum.joined:
-                await self._call_all(plan, self._until_quorum(attendance, quorum, began))
-            if not self._told:
-                for ringing in (await attendance.census()).ringing:
-                    await attendance.take_down(ringing)
+            await self._guarded(self._call, plan)
         finally:
             timer.cancel()
 
@@ -152,20 +147,36 @@ class Run:
         if self._policy.deadline is not None:
             self.stop()
 
-    async def _call_all(self, plan: Plan, *others: Awaitable[None]) -> None:
-        async with asyncio.TaskGroup() as group:
-            if not self._halted.is_set():
-                pumps = (*others, self._feed(plan), self._dispatch(group))
-                self._pumps = [group.create_task(self._guarded(pump)) for pump in pumps]
+    async def _call(self, plan: Plan) -> None:
+        """Call everybody; or until the quorum is there, and hang up on those who still ring."""
+        attendance = self._attendance
+        if attendance is None:
+            await self._call_all(plan)
+            return
+        await attendance.recall()
+        if not await attendance.reached():
+            await self._call_all(plan)
+        if not self._told:
+            for ringing in (await attendance.census()).ringing:
+                await attendance.take_down(ringing)
 
-    async def _until_quorum(self, attendance: Attendance, quorum: Quorum, began: float) -> None:
+    async def _call_all(self, plan: Plan) -> None:
+        async with asyncio.TaskGroup() as group:
+            if self._halted.is_set():
+                return
+            self._pumps = [
+                group.create_task(self._guarded(self._feed, plan)),
+                group.create_task(self._guarded(self._dispatch, group)),
+            ]
+            if self._attendance is not None:
+                watch = self._guarded(self._until_quorum, self._attendance)
+                self._pumps.append(group.create_task(watch))
+
+    async def _until_quorum(self, attendance: Attendance) -> None:
         try:
-            async with asyncio.timeout_at(began + quorum.deadline):
-                while True:
-                    census = await attendance.census()
-                    if census.joined >= quorum.joined or (self._dispatched and not census.ringing):
-                        break
-                    await asyncio.sleep(quorum.poll)
+            async with asyncio.timeout_at(self._began + attendance.quorum.deadline):
+                while not await attendance.reached(over=self._dispatched):  # noqa: ASYNC110 -- a service is asked
+                    await asyncio.sleep(attendance.quorum.poll)
         except TimeoutError:
             pass
         self._halt()
@@ -201,7 +212,7 @@ class Run:
             if job is None:
                 self._dispatched = True
                 return
-            self._in_line[job] = group.create_task(self._guarded(self._work(job)))
+            self._in_line[job] = group.create_task(self._guarded(self._work, job))
             if not self._gate.is_set():
                 self.recall()
 
@@ -271,10 +282,10 @@ class Run:
     def _deliver(self, outcome: Outcome, permit: asyncio.Semaphore) -> None:
         self._finished.put_nowait((outcome, permit))
 
-    async def _guarded(self, work: Awaitable[None]) -> None:
+    async def _guarded(self, work: Callable[[*Ts], Awaitable[None]], *args: *Ts) -> None:
         """Let whatever goes wrong end the run in good order, to be raised then."""
         try:
-            await work
+            await work(*args)
         except Exception as error:  # noqa: BLE001 -- raised when what is under way is over
             self._error = self._error or error
             self.stop()

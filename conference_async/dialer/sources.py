@@ -49,10 +49,12 @@ class FileRows:
         one_at_a_time = threading.Lock()  # a cancelled batch may still be read when we close
 
         def read() -> list[Row]:
+            """Return the next rows; called in a thread."""
             with one_at_a_time:
                 return list(islice(rows, _BATCH))
 
         def close() -> None:
+            """Close the file; called in a thread."""
             with one_at_a_time:
                 rows.close()
 

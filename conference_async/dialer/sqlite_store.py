@@ -145,6 +145,7 @@ class Ledger:
         """Add what is new, durably; return what is now known of each, in the same order."""
 
         def work(connection: sqlite3.Connection) -> list[sqlite3.Row]:
+            """Enrol what is new, and return all as they stand."""
             connection.executemany(_INSERT, map(_row, targets))
             return [connection.execute(_FIND, (each.target,)).fetchone() for each in targets]
 
@@ -165,6 +166,7 @@ class Ledger:
         last = 0
 
         def work(connection: sqlite3.Connection) -> list[sqlite3.Row]:
+            """Return the next page of rows."""
             return connection.execute(_ONWARDS, (last, wanted, _PAGE)).fetchall()
 
         while page := await self._do(work):

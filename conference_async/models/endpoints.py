@@ -47,7 +47,7 @@ def check_target(to: object) -> EndpointKind:
         )
     else:
         problem = (
-            "must be a phone number such as +15558675310 (7 to 15 digits, nothing between them), "
+            "must be a phone number (+ and 7 to 15 digits, nothing between them), "
             "sip:name@company.com, client:name or app:AP…"
         )
     raise InvalidParameter("to", problem, code=21211)

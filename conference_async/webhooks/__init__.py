@@ -8,7 +8,7 @@
     calls = Calls("https://example.com/hooks/twilio")
     receiver.listen(calls.apply)
 
-    app.add_route("/hooks/twilio", WebhookApp(receiver))  # FastAPI, Starlette
+    app = FastAPI(routes=[Route("/hooks/twilio", WebhookApp(receiver))])  # or Starlette
     app.router.add_route("*", "/hooks/twilio", aiohttp_handler(receiver))  # aiohttp.web
 
 This package stands alone: it makes no requests, and only `aiohttp_handler` loads aiohttp.

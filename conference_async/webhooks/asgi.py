@@ -17,7 +17,8 @@ class WebhookApp:
 
     Add it as a route, which keeps its path as it is::
 
-        app.add_route("/hooks/twilio", WebhookApp(receiver))  # FastAPI, Starlette
+        route = starlette.routing.Route("/hooks/twilio", WebhookApp(receiver))
+        app = FastAPI(routes=[route])  # or Starlette
 
     A mount answers at the path with a slash at its end, and redirects without it, which the
     service does not follow with its parameters.

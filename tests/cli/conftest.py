@@ -4,9 +4,11 @@ import asyncio
 import io
 import json
 import os
+import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
@@ -71,6 +73,7 @@ class Shell:
         """Run a command to its end in a thread of this process, which takes a tenth of the time."""
         out, err = io.StringIO(), io.StringIO()
         with (
+            patch.object(signal, "signal"),  # which only the main thread may call
             patch.dict(os.environ, {**self.environment, **environment}, clear=True),
             redirect_stdout(out),
             redirect_stderr(err),
@@ -82,6 +85,12 @@ class Shell:
 @pytest.fixture(autouse=True)
 def no_blocking_calls() -> None:
     """Allow a command to read its own files on its own loop, where nobody else waits."""
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Callable[[], list[str]]:
+    """What returns the names of the files in the test's own folder."""
+    return lambda: sorted(path.name for path in tmp_path.iterdir())
 
 
 @pytest.fixture

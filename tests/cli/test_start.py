@@ -20,7 +20,19 @@ COMMANDS = sorted(name for name in app if not name.startswith("-"))
 def test_the_commands_of_the_contract_are_there() -> None:
     """Every command that scripts rely on exists."""
     assert {
-        *("demo", "create", "list", "show", "mute", "unmute", "hold", "unhold", "announce"),
+        *(
+            "demo",
+            "dial",
+            "campaign",
+            "create",
+            "list",
+            "show",
+            "mute",
+            "unmute",
+            "hold",
+            "unhold",
+            "announce",
+        ),
         *("coach", "remove", "end", "conferences", "emulator", "completion"),
     } <= set(COMMANDS)
 

@@ -24,12 +24,12 @@ def test_processes_share_one_pace(
     dial: Dial, place: tuple[str, str], processes: int, cps: int
 ) -> None:
     """Together they keep the rate, evenly and fairly, in about one round trip per create."""
-    run = dial(place, processes=processes, cps=cps, seconds=3)
+    run = dial(place, processes=processes, cps=cps, seconds=4)
 
     assert not run.errors
     assert run.most_in_a_second <= cps + 1
-    assert run.rate >= cps * BUSY
-    assert len(run.starts) >= 3 * cps * 0.9
+    # While many processes connect at once, a busy machine is late for a slot here and there.
+    assert len(run.between(1, 4)) >= 3 * cps * BUSY - 1
     # One slot more or less than the others is not unfair in a run as short as this.
     assert max(run.shares) - 1 <= 1.5 * (min(run.shares) + 1)
     # Each process holds up to two slots when the run ends, and offers one of them back.
@@ -42,7 +42,7 @@ def test_a_storm_of_cancellations_keeps_the_rate(dial: Dial, place: tuple[str, s
 
     assert not run.errors
     assert run.most_in_a_second <= 21
-    assert run.rate >= 20 * BUSY
+    assert len(run.between(1, 3)) >= 2 * 20 * BUSY - 1
 
 
 def test_the_wall_clock_of_a_process_does_not_matter(dial: Dial, place: tuple[str, str]) -> None:
@@ -51,7 +51,7 @@ def test_the_wall_clock_of_a_process_does_not_matter(dial: Dial, place: tuple[st
 
     assert not run.errors
     assert run.most_in_a_second <= 21
-    assert run.rate >= 20 * BUSY
+    assert len(run.between(1, 3)) >= 2 * 20 * BUSY - 1
     assert max(run.shares) <= 1.5 * min(run.shares)
 
 

@@ -164,7 +164,8 @@ async def test_a_reply_that_the_api_never_gives_is_not_asked_for_again(
         await run(client.conferences(sid), kind)
 
     assert emulator.count(kind) == 1
-    assert caught.value.status == (302 if fault is Fault.REDIRECT else None)
+    assert caught.value.status == (302 if fault is Fault.REDIRECT else 200)
+    assert str(caught.value.request_id).startswith("RQ")
 
 
 async def test_a_time_out_holds_to_the_instant(

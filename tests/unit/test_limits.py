@@ -68,6 +68,18 @@ async def test_a_slot_that_was_not_used_goes_to_the_next() -> None:
 
 
 @pytest.mark.looptime
+async def test_a_slot_that_comes_back_late_is_gone() -> None:
+    """Once a later one was taken, the pace counts from there."""
+    limit = CreateLimit(1)
+    async with limit.turn(Priority.INTERACTIVE, next_ticket()) as turn:
+        await turn.slot()
+    later = await start(limit)
+    turn.give_back()
+
+    assert [later, await start(limit)] == [1, 2]
+
+
+@pytest.mark.looptime
 async def test_an_interactive_create_behind_ten_thousand_bulk_ones_is_next() -> None:
     """A bot never waits longer than one slot for a campaign."""
     limit = CreateLimit(10)
@@ -140,6 +152,23 @@ def test_a_limit_outlives_its_event_loop() -> None:
     first = asyncio.run(start(limit))
 
     assert asyncio.run(start(limit)) >= first + 0.05
+
+
+def test_a_loop_with_another_clock_starts_afresh() -> None:
+    """Instants of one clock mean nothing on another; nobody waits for them to come."""
+
+    class Earlier(asyncio.SelectorEventLoop):
+        def time(self) -> float:
+            return super().time() - 1e6
+
+    limit = CreateLimit(1)
+    asyncio.run(start(limit))
+    begun = time.monotonic()
+
+    with asyncio.Runner(loop_factory=Earlier) as runner:
+        runner.run(start(limit))
+
+    assert time.monotonic() - begun < 0.5
 
 
 async def test_a_limit_is_not_shared_by_two_running_loops() -> None:

@@ -24,6 +24,11 @@ class Shop:
         """Buy something."""
         return [(self, order)]
 
+    @takes_fields(Order)
+    def price(self, order: Order) -> int:
+        """Say what it costs, at once."""
+        return order.count * len(order.what)
+
 
 async def test_a_value_or_its_fields_are_taken() -> None:
     """The method itself only ever sees the value."""
@@ -31,6 +36,12 @@ async def test_a_value_or_its_fields_are_taken() -> None:
 
     assert await shop.order(tea) == [(shop, tea)]
     assert await shop.order(what="tea", count=2) == [(shop, tea)]
+
+
+def test_a_method_that_is_not_awaited_takes_them_too() -> None:
+    """It stays what it was: called, it returns its result."""
+    assert Shop().price(Order(what="tea", count=2)) == Shop().price(what="tea", count=2) == 6
+    assert not inspect.iscoroutinefunction(Shop.price)
 
 
 async def test_fields_are_checked_by_the_value() -> None:

@@ -1,0 +1,157 @@
+"""Bulk dialling as a command: shown first, stopped cleanly, resumed by the same command."""
+
+import sys
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import urlsplit
+
+import attrs
+from cyclopts import Group, Parameter
+
+from conference_async.cli import plans, problems
+from conference_async.cli.account import FROM_ENVIRONMENT, Account
+from conference_async.cli.emulation import rehearsal
+from conference_async.cli.output import PLAIN, Output
+from conference_async.cli.plans import PlanOptions
+from conference_async.cli.resuming import CommandLine, discard
+from conference_async.cli.runs import Follower
+from conference_async.client import ConferenceClient
+from conference_async.dialer import Dialer, Ledger, LedgerStore, Plan, State
+
+_HERE = {"localhost", "127.0.0.1", "::1"}
+
+
+@Parameter(name="*", negative="", show_default=False, group=Group("Run", sort_key=2))
+@attrs.frozen(kw_only=True)
+class RunOptions:
+    """How a plan is dialled."""
+
+    cps: float = 1.0
+    """The account's calls per second, more than 0 and at most 30; 1 if not given."""
+
+    ledger: Path | None = None
+    """The file that remembers who was called, so that the same command goes on where it was
+    interrupted; FILE.CONFERENCE.ledger if not given."""
+
+    do_not_call: Path | None = None
+    """A file of addresses that are not called, one per line."""
+
+    redial_unknown: bool = False
+    """Call again those who may or may not have been called. Their phones may ring a second time."""
+
+    deadline: float | None = None
+    """Seconds after which no more calls are started."""
+
+    dry_run: bool = False
+    """Show the plan, and call nobody."""
+
+    yes: bool = False
+    """Do not ask before phones ring."""
+
+    emulator: bool = False
+    """Rehearse: dial an emulator on this machine instead of phones."""
+
+    def ledger_for(self, file: Path, rows: PlanOptions) -> Path:
+        """Return where the campaign is remembered."""
+        rehearsed = "emulator" if self.emulator else None
+        endings = [ending for ending in (rows.conference, rehearsed, "ledger") if ending]
+        return self.ledger or file.with_name(".".join([file.name, *endings]))
+
+    def dialer(self, client: ConferenceClient, ledger: Path) -> Dialer:
+        """Return what dials as the options say."""
+        return Dialer(
+            client,
+            ledger=Ledger(ledger),
+            deadline=self.deadline,
+            redial_unknown=self.redial_unknown,
+            do_not_call=_lines(self.do_not_call),
+        )
+
+
+_ROWS = PlanOptions()
+_RUN = RunOptions()
+
+
+async def dial(
+    file: Annotated[
+        Path,
+        Parameter(
+            help="CSV whose first line names the columns, or JSON Lines (.jsonl). The columns are "
+            "the options of create, such as `to`, `label` and `timeout`; `to` alone suffices."
+        ),
+    ],
+    /,
+    *,
+    rows: PlanOptions = _ROWS,
+    run: RunOptions = _RUN,
+    account: Account = FROM_ENVIRONMENT,
+    output: Output = PLAIN,
+) -> int:
+    """Dial everybody in a file into a conference, each of them once.
+
+    The plan is shown before anybody is called. Ctrl-C finishes what is under way and stops; the
+    same command goes on from there, also after a crash.
+    """
+    plan, ledger = rows.plan(file), run.ledger_for(file, rows)
+    async with _service(run, account) as client:
+        preview = await plan.preview()
+        facts = plans.as_json(preview, cps=run.cps, host=client.base_url)
+        if not output.json:
+            plans.show(preview, output, cps=run.cps, host=client.base_url, ledger=str(ledger))
+        elif run.dry_run:
+            print(output.dumped({"plan": facts}))
+        plans.refuse_bad(preview, rows)
+        if run.dry_run:
+            return problems.DONE
+        if _phones_ring(client, run) and not plans.confirmed(
+            f"Call {preview.good} through {client.base_url}?"
+        ):
+            return problems.say("nobody was called", problems.INTERRUPTED)
+        await client.conferences.list(limit=1)  # wrong credentials and dead hosts end it here
+        command, dialer = CommandLine.of_this_process(), run.dialer(client, ledger)
+        before = await _begun(dialer.ledger, plan, command, ledger)
+        if before and not output.json:
+            print(f"before       {before} were called by earlier runs")
+        follower = Follower(client=client, dialer=dialer, output=output)
+        ended = await follower.follow(
+            dialer.run(plan), total=preview.good, before=before, plan=facts, ledger=str(ledger)
+        )
+    if ended.stopped:
+        print(f"To go on:\n  {command}", file=sys.stderr)
+    elif run.emulator and not (run.ledger or ended.left):
+        discard(ledger)
+    return ended.code
+
+
+@asynccontextmanager
+async def _service(run: RunOptions, account: Account) -> AsyncGenerator[ConferenceClient, None]:
+    """Open what is dialled through: the account, or an emulator for a rehearsal."""
+    if run.emulator:
+        async with rehearsal(run.cps) as (_, client):
+            yield client
+    else:
+        async with account.client(cps=run.cps) as client:
+            yield client
+
+
+async def _begun(store: LedgerStore, plan: Plan, command: CommandLine, ledger: Path) -> int:
+    """Keep the command beside the campaign's own ledger; return how many were called before."""
+    async with store:
+        known, counts = await store.campaign(), await store.counts()
+    if known is None or known.name == plan.name:
+        command.keep(ledger)
+    return sum(counts[state] for state in (State.PLACED, State.REFUSED, State.UNKNOWN))
+
+
+def _phones_ring(client: ConferenceClient, run: RunOptions) -> bool:
+    """Return whether somebody has to be asked before it goes on."""
+    return not run.yes and urlsplit(client.base_url).hostname not in _HERE
+
+
+def _lines(file: Path | None) -> Iterable[str]:
+    if file is None:
+        return ()
+    lines = file.read_text(encoding="utf-8-sig").splitlines()
+    return [line for line in lines if line.strip()]

@@ -1,0 +1,95 @@
+"""Commands about a campaign, read from its ledger."""
+
+import csv
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+import pytest
+
+from conference_async.emulator import Emulator, Fault
+
+Files: TypeAlias = Callable[[], list[str]]
+
+if TYPE_CHECKING:
+    from tests.cli.conftest import Shell
+
+CALLER = "+15017122661"
+
+
+@pytest.fixture
+async def ledger(shell: "Shell", emulator: Emulator, tmp_path: Path) -> str:
+    """The ledger of a campaign in which one of two was refused."""
+    people = tmp_path / "people.csv"
+    people.write_text("to,label\n+15558675310,alice\n+15558675311,=bob\n")
+    emulator.faults.add(Fault.LABEL_CLASH, to="+15558675311")
+    path = tmp_path / "my.ledger"
+    to = ("--conference", "standup", "--from", CALLER, "--cps", "30", "--ledger", str(path))
+    assert (await shell.process("dial", str(people), *to)).code == 1
+    return str(path)
+
+
+async def test_status(shell: "Shell", emulator: Emulator, ledger: str) -> None:
+    """How many are in which state, without an account."""
+    shown = await shell.run("campaign", "status", ledger)
+    assert shown.out.splitlines()[:3] == [
+        "campaign\tpeople.csv to standup",
+        f"account_sid\t{emulator.account_sid}",
+        "targets\t2",
+    ]
+    status = await shell.run("campaign", "status", ledger, "--json")
+    assert (status.json["placed"], status.json["refused"], status.json["planned"]) == (1, 1, 0)
+
+
+async def test_report(shell: "Shell", ledger: str, tmp_path: Path) -> None:
+    """One row per target as CSV that no spreadsheet executes, as JSON, or in a private file."""
+    printed = await shell.run("campaign", "report", ledger)
+    rows = list(csv.DictReader(io.StringIO(printed.out)))
+    assert [(row["to"], row["state"], row["label"]) for row in rows] == [
+        ("***5310", "placed", "alice"),
+        ("***5311", "refused", "'=bob"),
+    ]
+    listed = await shell.run("campaign", "report", ledger, "--json", "--show-numbers")
+    assert [target["to"] for target in listed.json["targets"]] == ["+15558675310", "+15558675311"]
+    file = tmp_path / "report.csv"
+    assert (await shell.run("campaign", "report", ledger, "--to", str(file))).out == ""
+    assert file.read_bytes().decode() == printed.out
+    assert file.stat().st_mode & 0o777 == 0o600
+
+
+async def test_resume_needs_nothing_but_the_ledger(
+    shell: "Shell", emulator: Emulator, ledger: str, tmp_path: Path
+) -> None:
+    """The command that began the campaign is known; whoever was added to its file is called."""
+    with (tmp_path / "people.csv").open("a") as people:
+        people.write("+15558675312,carol\n")
+    for _ in range(2):
+        resumed = await shell.process("campaign", "resume", ledger, "--yes")
+        assert (resumed.code, resumed.out.splitlines()[-1]) == (1, "2 placed, 1 refused")
+    assert emulator.rings("+15558675310") == emulator.rings("+15558675312") == 1
+
+
+async def test_a_ledger_is_for_one_campaign(
+    shell: "Shell", emulator: Emulator, ledger: str, tmp_path: Path
+) -> None:
+    """Another conference with the same ledger is one line, and nobody is called."""
+    before = emulator.count("create")
+    ended = await shell.run(
+        *("dial", str(tmp_path / "people.csv"), "--conference", "retro", "--from", CALLER),
+        *("--ledger", ledger),
+    )
+    assert ended.code == 2
+    assert "this ledger belongs to the campaign" in ended.err
+    assert emulator.count("create") == before
+
+
+@pytest.mark.parametrize("command", ["status", "report", "resume", "reconcile"])
+async def test_a_ledger_that_is_not_there(
+    shell: "Shell", tmp_path: Path, files: Files, command: str
+) -> None:
+    """A missing ledger is one line, and is not made by looking at it."""
+    ended = await shell.run("campaign", command, str(tmp_path / "my.ledger"))
+    assert ended.code == 2
+    assert "my.ledger" in ended.err
+    assert files() == []

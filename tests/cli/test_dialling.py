@@ -1,0 +1,268 @@
+"""Dialling everybody in a file: shown first, stopped cleanly, resumed by the same command."""
+
+import asyncio
+import json
+import os
+import pty
+import shlex
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+import pytest
+
+from conference_async.emulator import Emulator, Fault
+
+Files: TypeAlias = Callable[[], list[str]]
+
+if TYPE_CHECKING:
+    from tests.cli.conftest import Shell
+
+CALLER = "+15017122661"
+TO_STANDUP = ("--conference", "standup", "--from", CALLER, "--cps", "30")
+
+
+def people(folder: Path, count: int, *more: str) -> str:
+    """Write a file of so many people, and further lines."""
+    lines = ["to,label", *(f"+155586753{number:02},p{number}" for number in range(count)), *more]
+    path = folder / "people.csv"
+    path.write_text("\n".join(lines) + "\n")
+    return str(path)
+
+
+async def test_everybody_is_dialled_once(
+    shell: "Shell", emulator: Emulator, tmp_path: Path, files: Files
+) -> None:
+    """The plan comes first, then progress, then the sum; the same command again calls nobody."""
+    file = people(tmp_path, 5)
+    ended = await shell.process("dial", file, *TO_STANDUP)
+    assert ended.code == 0
+    plan, result = ended.out.splitlines()[0], ended.out.splitlines()[-1]
+    assert plan == f"to call      5 of 5 rows, through {emulator.base_url}"
+    assert result == "5 placed"
+    assert "5 of 5" in ended.err
+    again = await shell.process("dial", file, *TO_STANDUP)
+    assert (again.code, again.out.splitlines()[-2:]) == (
+        0,
+        ["before       5 were called by earlier runs", "5 placed"],
+    )
+    assert set(emulator.ring_counts.values()) == {1}
+    assert len(emulator.ring_counts) == 5
+    assert "people.csv.standup.ledger" in files()
+
+
+async def test_dialling_for_machines(shell: "Shell", emulator: Emulator, tmp_path: Path) -> None:
+    """With --json, one line holds the plan, every outcome and the sum; numbers are masked."""
+    ended = await shell.run("dial", people(tmp_path, 3), *TO_STANDUP, "--json")
+    assert (ended.code, ended.err) == (0, "")
+    assert ended.out.count("\n") == 1
+    assert ended.json["plan"]["to_call"] == 3
+    assert [outcome["state"] for outcome in ended.json["outcomes"]] == ["placed"] * 3
+    assert ended.json["outcomes"][0]["to"] == "***5300"
+    assert ended.json["counts"]["placed"] == 3
+    assert (ended.json["left"], ended.json["stopped"]) == (0, False)
+    assert "token" not in ended.json["outcomes"][0]
+
+
+async def test_a_dry_run_calls_nobody(
+    shell: "Shell", emulator: Emulator, tmp_path: Path, files: Files
+) -> None:
+    """--dry-run shows what would happen, for people and for machines, and leaves no file."""
+    file = people(tmp_path, 3, "+15558675300,again", "nobody,x")
+    shown = await shell.run("dial", file, *TO_STANDUP, "--dry-run", "--skip-bad-rows")
+    assert shown.code == 0
+    assert "to call      3 of 5 rows" in shown.out
+    assert "row 6: " in shown.out
+    assert "row 5: repeats an earlier row" in shown.out
+    plan = await shell.run("dial", file, *TO_STANDUP, "--dry-run", "--skip-bad-rows", "--json")
+    assert plan.json["plan"]["bad"] == 1
+    assert plan.json["plan"]["duplicates"] == 1
+    assert files() == ["people.csv"]
+    assert emulator.ring_counts == {}
+
+
+async def test_a_bad_row_stops_it_before_anybody_is_called(
+    shell: "Shell", emulator: Emulator, tmp_path: Path
+) -> None:
+    """A row that cannot be dialled is one line with its number, unless it is to be left out."""
+    file = people(tmp_path, 2, "12,short")
+    ended = await shell.process("dial", file, *TO_STANDUP)
+    assert ended.code == 2
+    assert ended.err.count("\n") == 1
+    assert "1 of 3 rows cannot be dialled (row 4: to: " in ended.err
+    assert emulator.ring_counts == {}
+    skipping = await shell.run("dial", file, *TO_STANDUP, "--skip-bad-rows")
+    assert skipping.code == 0
+    assert len(emulator.ring_counts) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("to\n", "nobody to call"), ("name\nalice\n", "to"), ("", "empty")],
+)
+async def test_a_file_that_is_no_plan(
+    shell: "Shell", tmp_path: Path, text: str, words: str
+) -> None:
+    """An empty file, and one without the column that is needed, are one line and code 2."""
+    (tmp_path / "people.csv").write_text(text)
+    ended = await shell.run("dial", str(tmp_path / "people.csv"), *TO_STANDUP)
+    assert ended.code == 2
+    assert words in ended.err
+
+
+async def test_a_file_that_is_not_there(shell: "Shell", tmp_path: Path) -> None:
+    """A missing file is named."""
+    ended = await shell.run("dial", str(tmp_path / "people.csv"), *TO_STANDUP)
+    assert ended.code == 2
+    assert "people.csv" in ended.err
+
+
+async def test_refusals_are_told_and_change_the_code(
+    shell: "Shell", emulator: Emulator, tmp_path: Path
+) -> None:
+    """Who was refused is said with the reason, masked; the code says that not all went well."""
+    emulator.faults.add(Fault.LABEL_CLASH, to="+15558675301")
+    ended = await shell.run("dial", people(tmp_path, 3), *TO_STANDUP)
+    assert ended.code == 1
+    assert ended.out.splitlines()[-1] == "2 placed, 1 refused"
+    assert "***5301 refused: " in ended.err
+    assert "5558675301" not in ended.err
+
+
+async def test_a_rehearsal_needs_nothing_and_leaves_nothing(
+    bare_shell: "Shell", tmp_path: Path, files: Files
+) -> None:
+    """--emulator dials without an account, and can be repeated."""
+    for _ in range(2):
+        ended = await bare_shell.run("dial", people(tmp_path, 3), *TO_STANDUP, "--emulator")
+        assert ended.code == 0
+        assert ended.out.splitlines()[-1] == "3 placed"
+    assert files() == ["people.csv"]
+
+
+async def test_phones_ring_only_if_somebody_says_so(bare_shell: "Shell", tmp_path: Path) -> None:
+    """Towards a real host it asks, and without a terminal to ask at it wants --yes."""
+    ended = await bare_shell.process(
+        *("dial", people(tmp_path, 3), *TO_STANDUP),
+        TWILIO_ACCOUNT_SID="AC" + "1" * 32,
+        TWILIO_AUTH_TOKEN="token",
+    )
+    assert ended.code == 2
+    assert "through https://api.twilio.com" in ended.out
+    assert "say --yes" in ended.err
+
+
+@pytest.mark.parametrize("answer", [b"n\n", b"\n", b"\x04", None])
+async def test_whoever_does_not_say_yes_calls_nobody(
+    bare_shell: "Shell", tmp_path: Path, files: Files, answer: bytes | None
+) -> None:
+    """No, nothing, the end of input and Ctrl-C at the question all mean no."""
+    terminal, end = pty.openpty()
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "conference_async", "dial", people(tmp_path, 3), *TO_STANDUP),
+        stdin=end,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+        env={
+            **bare_shell.environment,
+            "TWILIO_ACCOUNT_SID": "AC" + "1" * 32,
+            "TWILIO_AUTH_TOKEN": "token",
+        },
+    )
+    assert process.stderr is not None
+    assert (
+        await process.stderr.readuntil(b"[y/N] ")
+        == b"Call 3 through https://api.twilio.com? [y/N] "
+    )
+    if answer is None:
+        process.send_signal(signal.SIGINT)
+    else:
+        os.write(terminal, answer)
+    _, said = await process.communicate()
+    os.close(terminal)
+    os.close(end)
+    assert process.returncode == 130
+    assert said in {b"conference-async: nobody was called\n", b"conference-async: interrupted\n"}
+    assert files() == ["people.csv"]
+
+
+async def test_do_not_call(shell: "Shell", emulator: Emulator, tmp_path: Path) -> None:
+    """Those on a list are skipped, which is no failure."""
+    (tmp_path / "never.txt").write_text("+1 555 867 5301\n\n")
+    ended = await shell.run(
+        *("dial", people(tmp_path, 3), *TO_STANDUP),
+        *("--do-not-call", str(tmp_path / "never.txt")),
+    )
+    assert (ended.code, ended.out.splitlines()[-1]) == (0, "2 placed, 1 skipped")
+    assert emulator.rings("+15558675301") == 0
+
+
+async def test_json_lines_and_rooms(shell: "Shell", emulator: Emulator, tmp_path: Path) -> None:
+    """A JSON Lines file is dialled too, and spread over conferences."""
+    file = tmp_path / "people.jsonl"
+    file.write_text("".join(json.dumps({"to": f"+1555867530{n}"}) + "\n" for n in range(3)))
+    ended = await shell.run("dial", str(file), *TO_STANDUP, "--room-size", "2")
+    assert ended.code == 0
+    assert {room.friendly_name for room in emulator.conferences} == {"standup-1", "standup-2"}
+
+
+async def test_wrong_credentials_and_dead_hosts_end_it_at_once(
+    shell: "Shell", emulator: Emulator, tmp_path: Path
+) -> None:
+    """What makes every call impossible is said before the first one is tried."""
+    file = people(tmp_path, 3)
+    refused = await shell.run("dial", file, *TO_STANDUP, TWILIO_AUTH_TOKEN="wrong")
+    assert (refused.code, emulator.count("create")) == (3, 0)
+    await emulator.stop_listening()
+    unreachable = await shell.run("dial", file, *TO_STANDUP)
+    assert unreachable.code == 4
+
+
+async def test_ctrl_c_stops_and_the_printed_command_goes_on(
+    shell: "Shell", emulator: Emulator, tmp_path: Path
+) -> None:
+    """Ctrl-C ends it with 130 and the command that calls the rest, each of them once."""
+    command = ("dial", people(tmp_path, 30), *TO_STANDUP[:4], "--cps", "10")
+    process = await shell.start(*command)
+    while len(emulator.starts) < 3:  # noqa: ASYNC110 -- another process has to get there
+        await asyncio.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    stopped = await shell.end(process)
+    assert stopped.code == 130
+    called = len(emulator.starts)
+    assert 3 <= called < 30
+    printed = stopped.err.splitlines()[-1].strip()
+    assert stopped.out.splitlines()[-1] == f"{called} placed, {30 - called} left"
+    assert printed == shlex.join(["conference-async", *command])
+    resumed = await shell.process(*shlex.split(printed)[1:])
+    assert (resumed.code, resumed.out.splitlines()[-1]) == (0, "30 placed")
+    assert set(emulator.ring_counts.values()) == {1}
+    assert len(emulator.ring_counts) == 30
+
+
+async def test_ctrl_c_twice_does_not_wait(
+    shell: "Shell", emulator: Emulator, tmp_path: Path
+) -> None:
+    """Whoever is in a hurry gets out, and what was in flight is unknown, not forgotten."""
+    emulator.faults.add(Fault.STALL, times=100)
+    ledger = tmp_path / "my.ledger"
+    command = ("dial", people(tmp_path, 3), *TO_STANDUP, "--ledger", str(ledger), "--json")
+    process = await shell.start(*command)
+    while len(emulator.starts) < 3:  # noqa: ASYNC110 -- another process has to get there
+        await asyncio.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    assert process.stderr is not None
+    assert b"Ctrl-C again" in await process.stderr.readline()
+    process.send_signal(signal.SIGINT)
+    ended = await shell.end(process)
+    assert ended.code == 130
+    assert ended.json["counts"]["unknown"] == 3
+    emulator.faults.clear()
+    status = await shell.run("campaign", "status", str(ledger), "--json")
+    assert status.json["unknown"] == 3
+    reconciled = await shell.run("campaign", "reconcile", str(ledger), "--json")
+    assert reconciled.code == 0
+    assert reconciled.json["counts"]["placed"] == 3
+    assert set(emulator.ring_counts.values()) == {1}

@@ -1,0 +1,155 @@
+"""Where a create stops decides whether it is in doubt."""
+
+import asyncio
+
+import pytest
+
+from conference_async import (
+    AttemptEvent,
+    ConferenceClient,
+    ConfigurationError,
+    CreateLimit,
+    Credentials,
+    DeadlineExceeded,
+    OutcomeUnknown,
+)
+from conference_async.emulator import Emulator, Fault
+
+FROM = "+15017122661"
+TO = "+15558675310"
+
+pytestmark = pytest.mark.looptime
+
+
+async def test_a_label_of_the_callers_finds_an_unanswered_create_too(
+    client: ConferenceClient, emulator: Emulator
+) -> None:
+    """It was placed after the create began, so it is the caller's own."""
+    emulator.faults.add(Fault.PLACE_THEN_500)
+    room = client.conferences("standup")
+
+    created = await room.participants.create(from_=FROM, to=TO, label="alice")
+
+    assert (created.label, created.reconciled) == ("alice", True)
+    assert emulator.rings(TO) == 1
+
+
+async def test_what_stops_a_repeat_leaves_the_first_attempt_in_doubt(
+    client: ConferenceClient, emulator: Emulator
+) -> None:
+    """An exception of the caller's before the second attempt does not hide the first."""
+    emulator.faults.add(Fault.FAIL_500)
+
+    async def only_once(_label: str | None, attempt: int) -> None:
+        if attempt > 1:
+            raise OSError("the disk is full")
+
+    view = client.with_options(retry_unknown=True, before_send=only_once)
+    with pytest.raises(OutcomeUnknown, match="OSError: the disk is full") as caught:
+        await view.conferences("standup").participants.create(from_=FROM, to=TO)
+
+    assert isinstance(caught.value.__cause__, OSError)
+    assert emulator.count("create") == 1
+
+
+async def test_an_unknown_outcome_quotes_the_request_that_was_answered(
+    client: ConferenceClient, emulator: Emulator
+) -> None:
+    """The service's support can look it up; where no answer came there is nothing to quote."""
+    events: list[AttemptEvent] = []
+    participants = client.with_options(on_attempt=events.append).conferences("standup").participants
+    emulator.faults.add(Fault.FAIL_500)
+    with pytest.raises(OutcomeUnknown) as answered:
+        await participants.create(from_=FROM, to=TO)
+    emulator.faults.add(Fault.RESET_BEFORE)
+    with pytest.raises(OutcomeUnknown) as silent:
+        await participants.create(from_=FROM, to=TO)
+
+    assert answered.value.request_id == events[0].request_id
+    assert str(answered.value.request_id).startswith("RQ")
+    assert silent.value.request_id is None
+
+
+async def test_a_second_attempt_is_not_judged_by_the_line_any_more(
+    client: ConferenceClient, emulator: Emulator
+) -> None:
+    """It keeps its place, and goes on while the deadline allows."""
+    emulator.faults.add(Fault.TOO_MANY, retry_after=3)
+    begun = asyncio.get_running_loop().time()
+    room = client.with_options(deadline=10).conferences("standup")
+
+    await room.participants.create(from_=FROM, to=TO)
+
+    assert asyncio.get_running_loop().time() - begun == pytest.approx(3, abs=1e-3)
+    assert emulator.rings(TO) == 1
+
+
+async def test_a_time_out_of_the_callers_own_is_not_taken_for_the_deadline(
+    client: ConferenceClient, emulator: Emulator
+) -> None:
+    """What `before_send` raises comes out as it is, and nothing is sent."""
+
+    async def locked(_label: str | None, _attempt: int) -> None:
+        raise TimeoutError("the file is locked")
+
+    view = client.with_options(deadline=60, before_send=locked)
+    with pytest.raises(TimeoutError, match="the file is locked") as caught:
+        await view.conferences("standup").participants.create(from_=FROM, to=TO)
+
+    assert not isinstance(caught.value, DeadlineExceeded)
+    assert emulator.count() == 0
+
+
+async def test_cancelled_while_it_connects_nothing_is_in_doubt() -> None:
+    """A handshake that hangs has sent nothing, so the slot goes to the next."""
+
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(-1)
+        writer.close()
+
+    limit = CreateLimit(1)
+    async with await asyncio.start_server(silent, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        async with ConferenceClient(
+            Credentials("AC" + "1" * 32, "token"), base_url=f"https://127.0.0.1:{port}", limit=limit
+        ) as client:
+            room = client.conferences("standup")
+            task = asyncio.ensure_future(room.participants.create(from_=FROM, to=TO))
+            await asyncio.sleep(0.5)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError) as caught:
+                await task
+
+    assert OutcomeUnknown.behind(caught.value) is None
+    assert limit.snapshot().next_start == 0
+
+
+async def test_a_client_that_is_closed_meanwhile_sends_nothing(emulator: Emulator) -> None:
+    """Who still stands in line is told, instead of opening a session that nobody closes."""
+    async with ConferenceClient(
+        Credentials(emulator.account_sid, emulator.auth_token),
+        base_url=emulator.base_url,
+        limit=CreateLimit(1),
+    ) as client:
+        room = client.conferences("standup")
+        tasks = [
+            asyncio.ensure_future(room.participants.create(from_=FROM, to=TO)) for _ in range(2)
+        ]
+        await asyncio.sleep(0.5)
+
+    await tasks[0]
+    with pytest.raises(ConfigurationError, match="closed"):
+        await tasks[1]
+    assert emulator.count("create") == 1
+
+
+async def test_attempts_are_logged_for_who_reads_debug(
+    client: ConferenceClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Without a callback too, and without the number that was dialled."""
+    caplog.set_level("DEBUG", logger="conference_async")
+
+    await client.conferences("standup").participants.create(from_=FROM, to=TO)
+
+    assert "AttemptEvent(kind='create', number=1" in caplog.text
+    assert TO not in caplog.text
