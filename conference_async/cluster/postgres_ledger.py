@@ -32,6 +32,7 @@ CREATE TABLE IF NOT EXISTS conference_async_campaign (
     account_sid text NOT NULL,
     total bigint,
     shared boolean NOT NULL DEFAULT false,
+    priority integer NOT NULL DEFAULT 0,
     standing text NOT NULL DEFAULT 'running',
     reason text
 );
@@ -56,19 +57,23 @@ CREATE TABLE IF NOT EXISTS conference_async_outcome (
 );
 CREATE INDEX IF NOT EXISTS conference_async_outcome_in_order
     ON conference_async_outcome (ledger, number);
+CREATE INDEX IF NOT EXISTS conference_async_outcome_to_do
+    ON conference_async_outcome (ledger, number) WHERE state IN ('planned', 'sending');
 """
 _FIELDS = tuple(field.name for field in attrs.fields(Outcome))
+_TIMES = ("sent_at", "ended_at")
 _PAGE = 500
 
 _WHOSE = "SELECT name, account_sid, total FROM conference_async_campaign WHERE ledger = %s"
 _NAMES = "SELECT ledger FROM conference_async_campaign ORDER BY ledger LIMIT 20"
 _KEEP = """
-INSERT INTO conference_async_campaign (ledger, name, account_sid, total, shared)
-VALUES (%(ledger)s, %(name)s, %(account_sid)s, %(total)s, %(shared)s)
+INSERT INTO conference_async_campaign (ledger, name, account_sid, total, shared, priority)
+VALUES (%(ledger)s, %(name)s, %(account_sid)s, %(total)s, %(shared)s, %(priority)s)
 ON CONFLICT (ledger) DO UPDATE
 SET total = coalesce(excluded.total, conference_async_campaign.total),
-    shared = conference_async_campaign.shared OR excluded.shared
-RETURNING name, account_sid, total, shared
+    shared = conference_async_campaign.shared OR excluded.shared,
+    priority = excluded.priority
+RETURNING name, account_sid, total, shared, standing
 """
 _INSERT = """
 INSERT INTO conference_async_outcome (
@@ -92,6 +97,8 @@ UPDATE conference_async_outcome SET
 WHERE ledger = %(ledger)s AND target = %(target)s AND (
     (state = %(state_before)s AND token IS NOT DISTINCT FROM %(token_before)s::text)
     OR (state = %(state)s AND token IS NOT DISTINCT FROM %(token)s::text))
+AND (%(state)s::text <> 'sending' OR 'running' = (
+    SELECT standing FROM conference_async_campaign WHERE ledger = %(ledger)s))
 """
 _ONWARDS = """
 SELECT * FROM conference_async_outcome
@@ -183,12 +190,16 @@ class PostgresLedger:
                 "elsewhere; nothing more is dialled"
             )
 
-    async def begin(self, campaign: Campaign) -> None:
+    async def begin(self, campaign: Campaign, *, priority: int = 0) -> None:
         """Become the campaign's one writer; the first time, name the ledger after it.
 
+        Args:
+            campaign: Whose ledger it is to be.
+            priority: That of its jobs, where workers share it.
+
         Raises:
-            LedgerError: Another writer is at work, the ledger is another campaign's or belongs to
-                workers, or it cannot be written to.
+            LedgerError: Another writer is at work, the ledger is another campaign's, belongs to
+                workers or was cancelled, or it cannot be written to.
         """
         if self._begun:
             raise LedgerError(f"the ledger {self._name!r} is in use by another run")
@@ -197,15 +208,23 @@ class PostgresLedger:
         async def work(connection: "AsyncConnection[DictRow]") -> None:
             await make_tables(connection)
             await self._take_lock(connection)
-            row = {"ledger": self._name, "shared": self._shared, **attrs.asdict(campaign)}
+            row = attrs.asdict(campaign) | {
+                "ledger": self._name,
+                "shared": self._shared,
+                "priority": priority,
+            }
             async with connection.transaction():
                 kept = await (await connection.execute(_KEEP, row)).fetchone() or {}
-                shared = kept.pop("shared")
+                shared, standing = kept.pop("shared"), kept.pop("standing")
                 Campaign(**kept).check(campaign)
                 if shared and not self._shared:
                     raise LedgerError(
                         f"the ledger {self._name!r} belongs to workers, which may be dialling it "
                         "now; submit the plan to them instead. Nothing was dialled"
+                    )
+                if standing == "cancelled":
+                    raise LedgerError(
+                        f"the campaign of the ledger {self._name!r} was cancelled; resume it first"
                     )
 
         try:
@@ -253,7 +272,8 @@ class PostgresLedger:
         """Replace `before` by `after`, durably; return whether `after` now stands.
 
         It does only if the target had the state and the token of `before`, or has those of
-        `after` already: this write repeated.
+        `after` already: this write repeated. Nothing becomes ``sending`` while the campaign is
+        paused or cancelled.
         """
         row = _row(after) | {
             "ledger": self._name,
@@ -320,15 +340,14 @@ async def make_tables(connection: "AsyncConnection[DictRow]") -> None:
 
 def outcome_of(row: "DictRow") -> Outcome:
     """Return what a row of the ledger says."""
-    return Outcome(**{name: _in_utc(row[name]) for name in _FIELDS})
+    content = {name: row[name] for name in _FIELDS}
+    for name in _TIMES:
+        content[name] = content[name] and content[name].astimezone(UTC)
+    return Outcome(**content)
 
 
 def _row(outcome: Outcome) -> dict[str, Any]:
     return attrs.asdict(outcome) | {"state": outcome.state.value}
-
-
-def _in_utc(value: object) -> object:
-    return value.astimezone(UTC) if isinstance(value, datetime) else value
 
 
 def _text(value: object) -> str:

@@ -131,10 +131,10 @@ class Session:
     async def _connected(self) -> "AsyncConnection[DictRow]":
         if self._connection is None or self._connection.closed:
             from psycopg import AsyncConnection
-            from psycopg.rows import dict_row
+            from psycopg.rows import DictRow, dict_row
 
             # Unprepared, so that it works through a pooler that changes sessions.
-            self._connection = await AsyncConnection.connect(
+            self._connection = await AsyncConnection[DictRow].connect(
                 self.dsn,
                 autocommit=True,
                 prepare_threshold=None,
@@ -178,7 +178,7 @@ def check_dsn(dsn: str) -> None:
         ) from None  # what is wrong with it may be its password
 
 
-def failed(error: Exception) -> LedgerError:
+def failed(error: BaseException) -> LedgerError:
     """Return what a caller is told of a server's or a driver's error."""
     why = str(error).strip().splitlines()[:1] or [type(error).__name__]
     return LedgerError(f"the ledger's PostgreSQL cannot be used: {why[0]}; nothing more is dialled")
