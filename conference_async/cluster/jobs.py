@@ -30,8 +30,8 @@ from conference_async.dialer.execution import Executor
 from conference_async.dialer.ledger import Outcome, State
 from conference_async.errors import ConferenceError, LedgerError, NotAuthorized
 
-RECOVERY = "*/5 * * * * *"
-"""When workers look for jobs of dead ones: every 5 seconds."""
+RECOVERY = "* * * * * */5"
+"""When workers look for jobs of dead ones: every 5 seconds, which the last field counts."""
 
 _PAUSE = 5.0
 _LONGEST_DELAY = 60.0
