@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from conference_async.cluster.postgres_store import PostgresLimit
     from conference_async.cluster.redis_store import RedisLimit
     from conference_async.cluster.shared import SharedLimit
+    from conference_async.cluster.shared_campaign import SharedCampaign
     from conference_async.cluster.slots import Pace, Reservation, SlotStore
     from conference_async.cluster.sqlite_store import SQLiteLimit
 
@@ -24,6 +25,7 @@ _HOMES = {
     "RedisLimit": "redis_store",
     "Reservation": "slots",
     "SQLiteLimit": "sqlite_store",
+    "SharedCampaign": "shared_campaign",
     "SharedLimit": "shared",
     "SlotStore": "slots",
     "ledger_at": "ledgers",
@@ -37,6 +39,7 @@ __all__ = [
     "RedisLimit",
     "Reservation",
     "SQLiteLimit",
+    "SharedCampaign",
     "SharedLimit",
     "SlotStore",
     "ledger_at",

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from conference_async.client import ConferenceClient
-from conference_async.cluster.campaigns import Standing, request_of, stand
+from conference_async.cluster.campaigns import request_of
 from conference_async.cluster.ledgers import split_name
 from conference_async.cluster.postgres_ledger import PostgresLedger, make_tables
 from conference_async.cluster.postgres_session import Session
@@ -63,6 +63,9 @@ class ClusterDialer:
     * While the server is gone nobody is called; workers come back by themselves, unless it takes
       longer than a minute for a write that must be made.
 
+    `SharedCampaign` pauses, resumes and cancels a campaign; `PostgresLedger` reads it, also for a
+    `Report`.
+
     It does not promise an order, nor the ends that a `Dialer` can be given (quorum, calling
     hours, redialling, a list of numbers not to call, a deadline).
 
@@ -91,7 +94,8 @@ class ClusterDialer:
         self._client = client
         self._dsn = dsn
         self._concurrency = concurrency or 10 + 2 * math.ceil(min(client.limit.cps, 30))
-        self._stop: asyncio.Event | None = None
+        self._stop = asyncio.Event()
+        self._working = False
 
     @staticmethod
     async def set_up(dsn: str) -> None:
@@ -179,35 +183,6 @@ class ClusterDialer:
                 await ledger.end()
         return made
 
-    async def pause(self, name: str) -> None:
-        """Start no more calls of a campaign, on any machine, until `resume`.
-
-        What is under way goes on.
-
-        Raises:
-            LedgerError: There is no such campaign, or the server cannot be used.
-        """
-        await stand(self._session, name, Standing.PAUSED)
-
-    async def resume(self, name: str) -> None:
-        """Go on with a campaign that was paused or cancelled.
-
-        Raises:
-            LedgerError: There is no such campaign, or the server cannot be used.
-        """
-        from conference_async.cluster.jobs import enqueue
-
-        await stand(self._session, name, Standing.RUNNING)
-        await enqueue(self._dsn, name)
-
-    async def cancel(self, name: str) -> None:
-        """Give a campaign up: what is not called yet is ``skipped``; what is under way goes on.
-
-        Raises:
-            LedgerError: There is no such campaign, or the server cannot be used.
-        """
-        await stand(self._session, name, Standing.CANCELLED)
-
     def tasks(self, *, stalled: float = EMBEDDED_STALLED) -> "Blueprint":
         """Return the tasks for a procrastinate app of your own.
 
@@ -237,14 +212,14 @@ class ClusterDialer:
             ConfigurationError: It works already.
             LedgerError: The server cannot be reached at the start, or was not set up.
         """
-        if self._stop is not None:
+        if self._working:
             raise ConfigurationError("this dialler works already; make another one")
         from conference_async.cluster.jobs import Caller, ledger_errors
         from conference_async.cluster.queue_schema import check_queue
 
         _check_limit(self._client)
         await self._session.run(check_queue, patience=0)
-        self._stop = asyncio.Event()
+        self._working = True
         caller = Caller(self._client, self._session, stalled=STALLED)
         try:
             app = _app(self._dsn)
@@ -253,7 +228,8 @@ class ClusterDialer:
                 async with app.open_async():
                     await self._supervise(app, caller, self._stop)
         finally:
-            self._stop = None
+            self._working = False
+            self._stop.clear()
 
     async def _supervise(self, app: "App", caller: "Caller", stop: asyncio.Event) -> None:
         """Run a worker, and another when it ends by itself, as it does when the server is gone."""
@@ -298,11 +274,10 @@ class ClusterDialer:
 
     def stop(self) -> None:
         """End `work` in good order: calls under way are finished, what waits goes to others."""
-        if self._stop is not None:
-            self._stop.set()
+        self._stop.set()
 
     def __repr__(self) -> str:
-        return f"<ClusterDialer {'at work' if self._stop else 'idle'}>"
+        return f"<ClusterDialer {'at work' if self._working else 'idle'}>"
 
 
 def _check_queue() -> None:

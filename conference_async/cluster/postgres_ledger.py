@@ -139,7 +139,7 @@ class PostgresLedger:
     """
 
     def __init__(self, dsn: str, *, name: str | None = None, shared: bool = False) -> None:
-        self._session = Session(dsn, greet=self._greet)
+        self.session = Session(dsn, greet=self._greet)
         self._name = name
         self._shared = shared
         self._users = 0
@@ -149,12 +149,12 @@ class PostgresLedger:
     def on(cls, session: Session, name: str) -> Self:
         """Return a campaign's shared ledger that works on a session that is open already."""
         ledger = cls(session.dsn, name=name, shared=True)
-        ledger._session = session
+        ledger.session = session
         return ledger
 
     async def __aenter__(self) -> Self:
         if self._users == 0:
-            await self._session.open()
+            await self.session.open()
         self._users += 1
         return self
 
@@ -167,7 +167,7 @@ class PostgresLedger:
         self._users -= 1
         if self._users == 0:
             self._begun = False
-            await self._session.aclose()
+            await self.session.aclose()
 
     async def _greet(self, connection: "AsyncConnection[DictRow]") -> None:
         """Become the one writer again after the connection broke."""
@@ -228,7 +228,7 @@ class PostgresLedger:
                     )
 
         try:
-            await self._session.run(work)
+            await self.session.run(work)
         except BaseException:
             await self.end()
             raise
@@ -238,11 +238,11 @@ class PostgresLedger:
         """Let another writer begin."""
         self._begun = False
         with suppress(LedgerError):  # a server that is gone holds no lock of ours
-            await self._session.run(lambda connection: connection.execute(_UNLOCK), patience=0)
+            await self.session.run(lambda connection: connection.execute(_UNLOCK), patience=0)
 
     async def campaign(self) -> Campaign | None:
         """Return whose ledger it is, or None if nobody has begun."""
-        rows = await self._rows(_WHOSE, await self._resolved())
+        rows = await self._rows(_WHOSE, await self.name())
         return next((Campaign(**row) for row in rows), None)
 
     async def enrol(self, targets: Sequence[Outcome]) -> list[Outcome]:
@@ -266,7 +266,7 @@ class PostgresLedger:
             known = {row["target"]: outcome_of(row) for row in found}
             return [known[key] for key in keys]
 
-        return await self._session.run(work)
+        return await self.session.run(work)
 
     async def swap(self, before: Outcome, after: Outcome) -> bool:
         """Replace `before` by `after`, durably; return whether `after` now stands.
@@ -284,11 +284,11 @@ class PostgresLedger:
         async def work(connection: "AsyncConnection[DictRow]") -> bool:
             return (await connection.execute(_SWAP, row)).rowcount == 1
 
-        return await self._session.run(work)
+        return await self.session.run(work)
 
     async def outcomes(self, *states: State) -> AsyncGenerator[Outcome, None]:
         """Yield the targets in these states (all if none are given) in the order of the plan."""
-        name, wanted, last = await self._resolved(), [state.value for state in states or State], 0
+        name, wanted, last = await self.name(), [state.value for state in states or State], 0
         while page := await self._rows(_ONWARDS, name, last, wanted, _PAGE):
             last = page[-1]["number"]
             for row in page:
@@ -296,11 +296,11 @@ class PostgresLedger:
 
     async def counts(self) -> dict[State, int]:
         """Return how many targets are in which state."""
-        rows = await self._rows(_COUNTS, await self._resolved())
+        rows = await self._rows(_COUNTS, await self.name())
         found = {row["state"]: row["number"] for row in rows}
         return {state: found.get(state, 0) for state in State}
 
-    async def _resolved(self) -> str | None:
+    async def name(self) -> str | None:
         """Return the ledger's name, if need be that of the only one; None if there is none yet.
 
         Raises:
@@ -325,7 +325,7 @@ class PostgresLedger:
             except UndefinedTable:
                 return []  # nobody has begun on anything in this database
 
-        return await self._session.run(work)
+        return await self.session.run(work)
 
     def __repr__(self) -> str:
         return f"<PostgresLedger {self._name!r}>"
