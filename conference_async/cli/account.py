@@ -15,6 +15,7 @@ from conference_async.client import ConferenceClient
 from conference_async.conferences import ConferenceHandle
 from conference_async.credentials import Credentials
 from conference_async.errors import ConfigurationError
+from conference_async.limits import Limit
 from conference_async.participant_handle import ParticipantHandle
 from conference_async.retry import RetryPolicy
 
@@ -33,20 +34,40 @@ class Account:
     TWILIO_API_KEY and TWILIO_API_SECRET) as TOML or as lines of NAME=VALUE; the environment if not
     given."""
 
-    def client(self, *, cps: float = 1.0) -> ConferenceClient:
+    def client(self, *, cps: float = 1.0, limit: Limit | None = None) -> ConferenceClient:
         """Return a client of the account; it is not connected yet.
 
         Args:
             cps: The account's calls per second.
+            limit: What else paces its creates.
 
         Raises:
             ConfigurationError: Credentials are missing or wrong, or the file is open to others.
         """
-        environ = dict(os.environ) if self.credentials is None else _read(self.credentials)
         emulated = bool(os.environ.get("CONFERENCE_ASYNC_BASE_URL"))
         return ConferenceClient(
-            Credentials.from_env(environ), cps=cps, retry=_PATIENCE, trust_env=not emulated
+            self._credentials(), cps=cps, limit=limit, retry=_PATIENCE, trust_env=not emulated
         )
+
+    def _credentials(self) -> Credentials:
+        environ = dict(os.environ) if self.credentials is None else _read(self.credentials)
+        return Credentials.from_env(environ)
+
+    @asynccontextmanager
+    async def paced_by(self, dsn: str, *, cps: float) -> AsyncGenerator[ConferenceClient, None]:
+        """Open a client that shares its pace with all who use a database for the account.
+
+        Args:
+            dsn: The database.
+            cps: The account's calls per second.
+        """
+        from conference_async.cluster import PostgresLimit
+
+        async with (
+            PostgresLimit(dsn, cps, account=self._credentials().account_sid) as limit,
+            self.client(limit=limit) as client,
+        ):
+            yield client
 
     @asynccontextmanager
     async def conference(self, sid_or_name: str) -> AsyncGenerator[ConferenceHandle, None]:

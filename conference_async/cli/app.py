@@ -21,6 +21,8 @@ _COMMANDS = {
         "dial people.csv --conference standup --from +15017122661 --cps 5",
     ),
     "campaign": ("campaign:campaign", _DIALLING, None),
+    "worker": ("workers:worker", _DIALLING, "worker --ledger postgresql://host/calls --cps 5"),
+    "cluster": ("workers:cluster", _DIALLING, None),
     "create": (
         "rooms:create",
         _DIALLING,

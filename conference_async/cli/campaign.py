@@ -13,10 +13,18 @@ from conference_async.cli.dialling import dial
 from conference_async.cli.output import PLAIN, Output
 from conference_async.cli.resuming import kept
 from conference_async.cli.runs import Follower
-from conference_async.dialer import Dialer, Ledger, Report, State
+from conference_async.cluster.ledgers import in_database, ledger_at
+from conference_async.cluster.shared_campaign import SharedCampaign
+from conference_async.dialer import Dialer, LedgerStore, Report, State
 from conference_async.errors import LedgerError
 
-LedgerFile: TypeAlias = Annotated[Path, Parameter(help="The file that the dial command named.")]
+LedgerPlace: TypeAlias = Annotated[
+    str,
+    Parameter(
+        help="The file that the dial command named, or postgresql://host/database#name; the name "
+        "is that of the campaign, and may be left out if there is only one."
+    ),
+]
 
 campaign = App(
     name="campaign",
@@ -27,19 +35,24 @@ campaign = App(
 
 
 @campaign.command
-async def status(ledger: LedgerFile, /, *, output: Output = PLAIN) -> None:
+async def status(ledger: LedgerPlace, /, *, output: Output = PLAIN) -> None:
     """Show how many targets are in which state; a running campaign is not disturbed."""
     async with _existing(ledger, read_only=True) as known:
         whose, counts = await known.campaign(), await known.counts()
     if whose is None:
-        raise LedgerError(f"{ledger.name} is empty: nothing was dialled with it")
-    facts = {"campaign": whose.name, "account_sid": whose.account_sid, "targets": whose.total}
+        raise LedgerError("the ledger is empty: nothing was dialled with it")
+    facts: dict[str, object] = {
+        "campaign": whose.name,
+        "account_sid": whose.account_sid,
+        "targets": whose.total,
+    }
+    facts |= await _standing(ledger)
     output.facts({**facts, **{state: counts[state] for state in State}})
 
 
 @campaign.command
 async def report(
-    ledger: LedgerFile,
+    ledger: LedgerPlace,
     /,
     *,
     to: Annotated[
@@ -59,13 +72,17 @@ async def report(
 
 @campaign.command
 async def resume(
-    ledger: LedgerFile,
+    ledger: LedgerPlace,
     /,
     *,
     yes: Annotated[bool, Parameter(help="Do not ask before phones ring.", negative="")] = False,
 ) -> int:
-    """Go on with a campaign by the command that began it."""
-    known = kept(ledger)
+    """Go on with a campaign by the command that began it, or by its workers."""
+    if in_database(ledger):
+        async with SharedCampaign(ledger) as shared:
+            await shared.resume()
+        return problems.DONE
+    known = kept(Path(ledger))
     os.chdir(known.directory)
     sys.argv[1:] = known.arguments  # it is this command that is kept again, and printed
     tokens = [*known.arguments[1:], *(["--yes"] if yes else [])]
@@ -76,11 +93,25 @@ async def resume(
 
 
 @campaign.command
+async def pause(ledger: LedgerPlace, /) -> None:
+    """Let workers start no more calls of a campaign until it is resumed."""
+    async with SharedCampaign(_of_workers(ledger)) as shared:
+        await shared.pause()
+
+
+@campaign.command
+async def cancel(ledger: LedgerPlace, /) -> None:
+    """Let workers give a campaign up; what they have not called is skipped."""
+    async with SharedCampaign(_of_workers(ledger)) as shared:
+        await shared.cancel()
+
+
+@campaign.command
 async def reconcile(
-    ledger: LedgerFile, /, *, account: Account = FROM_ENVIRONMENT, output: Output = PLAIN
+    ledger: LedgerPlace, /, *, account: Account = FROM_ENVIRONMENT, output: Output = PLAIN
 ) -> int:
     """Look up those who may or may not have been called; nobody is called by this."""
-    store = _existing(ledger)
+    store = _existing(ledger, shared=bool(await _standing(ledger)))
     async with store, account.client() as client:
         counts = await store.counts()
         dialer = Dialer(client, ledger=store)
@@ -90,12 +121,27 @@ async def reconcile(
     return problems.UNKNOWN if ended.counts[State.UNKNOWN] else problems.DONE
 
 
-def _existing(path: Path, *, read_only: bool = False) -> Ledger:
+def _existing(place: str, *, read_only: bool = False, shared: bool = False) -> LedgerStore:
     """Return a ledger that is there.
 
     Raises:
         LedgerError: There is none.
     """
-    if not path.is_file():
-        raise LedgerError(f"there is no ledger {path}")
-    return Ledger(path, read_only=read_only)
+    if not in_database(place) and not Path(place).is_file():
+        raise LedgerError(f"there is no ledger {place}")
+    return ledger_at(place, read_only=read_only, shared=shared)
+
+
+async def _standing(place: str) -> dict[str, str | None]:
+    """Return how a campaign of workers stands; nothing for other campaigns."""
+    if not in_database(place):
+        return {}
+    async with SharedCampaign(place) as shared:
+        found = await shared.standing()
+    return {} if found is None else {"standing": found[0], "because": found[1]}
+
+
+def _of_workers(place: str) -> str:
+    if not in_database(place):
+        raise LedgerError("only campaigns of workers can be told so; press Ctrl-C where it runs")
+    return place

@@ -18,7 +18,10 @@ from conference_async.cli.plans import PlanOptions
 from conference_async.cli.resuming import CommandLine, discard
 from conference_async.cli.runs import Follower
 from conference_async.client import ConferenceClient
-from conference_async.dialer import Dialer, Ledger, LedgerStore, Plan, State
+from conference_async.cluster.ledgers import in_database, ledger_at, split_name
+from conference_async.dialer import Dialer, LedgerStore, Plan, State
+from conference_async.errors import ConfigurationError
+from conference_async.masking import mask
 
 _HERE = {"localhost", "127.0.0.1", "::1"}
 
@@ -31,9 +34,14 @@ class RunOptions:
     cps: float = 1.0
     """The account's calls per second, more than 0 and at most 30; 1 if not given."""
 
-    ledger: Path | None = None
+    ledger: str | None = None
     """The file that remembers who was called, so that the same command goes on where it was
-    interrupted; FILE.CONFERENCE.ledger if not given."""
+    interrupted; FILE.CONFERENCE.ledger if not given. Or a database, postgresql://host/name, which
+    then paces the calls of all who dial through it too."""
+
+    submit: bool = False
+    """Leave the calling to workers (see the command `worker`), on this machine and others; needs
+    a database as ledger."""
 
     do_not_call: Path | None = None
     """A file of addresses that are not called, one per line."""
@@ -53,17 +61,33 @@ class RunOptions:
     emulator: bool = False
     """Rehearse: dial an emulator on this machine instead of phones."""
 
-    def ledger_for(self, file: Path, rows: PlanOptions) -> Path:
+    @property
+    def database(self) -> str | None:
+        """The database that remembers the campaign, if it is one that does."""
+        return split_name(self.ledger)[0] if self.ledger and in_database(self.ledger) else None
+
+    def check(self) -> None:
+        """Refuse what cannot go together.
+
+        Raises:
+            ConfigurationError: Something cannot.
+        """
+        if self.submit and (self.database is None or self.emulator):
+            raise ConfigurationError("--submit needs --ledger postgresql://… and no --emulator")
+        if self.submit and (self.do_not_call or self.deadline):
+            raise ConfigurationError("workers know no --do-not-call and no --deadline")
+
+    def ledger_for(self, file: Path, rows: PlanOptions) -> str:
         """Return where the campaign is remembered."""
         rehearsed = "emulator" if self.emulator else None
         endings = [ending for ending in (rows.conference, rehearsed, "ledger") if ending]
-        return self.ledger or file.with_name(".".join([file.name, *endings]))
+        return self.ledger or str(file.with_name(".".join([file.name, *endings])))
 
-    def dialer(self, client: ConferenceClient, ledger: Path) -> Dialer:
+    def dialer(self, client: ConferenceClient, ledger: str, plan: Plan) -> Dialer:
         """Return what dials as the options say."""
         return Dialer(
             client,
-            ledger=Ledger(ledger),
+            ledger=ledger_at(ledger, name=plan.name),
             deadline=self.deadline,
             redial_unknown=self.redial_unknown,
             do_not_call=_lines(self.do_not_call),
@@ -94,12 +118,14 @@ async def dial(
     The plan is shown before anybody is called. Ctrl-C finishes what is under way and stops; the
     same command goes on from there, also after a crash.
     """
+    run.check()
     plan, ledger = rows.plan(file), run.ledger_for(file, rows)
+    shown = mask(ledger)
     async with _service(run, account) as client:
         preview = await plan.preview()
         facts = plans.as_json(preview, cps=run.cps, host=client.base_url)
         if not output.json:
-            plans.show(preview, output, cps=run.cps, host=client.base_url, ledger=str(ledger))
+            plans.show(preview, output, cps=run.cps, host=client.base_url, ledger=shown)
         elif run.dry_run:
             print(output.dumped({"plan": facts}))
         plans.refuse_bad(preview, rows)
@@ -110,18 +136,20 @@ async def dial(
         ):
             return problems.say("nobody was called", problems.INTERRUPTED)
         await client.conferences.list(limit=1)  # wrong credentials and dead hosts end it here
-        command, dialer = CommandLine.of_this_process(), run.dialer(client, ledger)
+        if run.submit:
+            return await _submit(plan, client, ledger, run, output)
+        command, dialer = CommandLine.of_this_process(), run.dialer(client, ledger, plan)
         before = await _begun(dialer.ledger, plan, command, ledger)
         if before and not output.json:
             print(f"before       {before} were called by earlier runs")
         follower = Follower(client=client, dialer=dialer, output=output)
         ended = await follower.follow(
-            dialer.run(plan), total=preview.good, before=before, plan=facts, ledger=str(ledger)
+            dialer.run(plan), total=preview.good, before=before, plan=facts, ledger=shown
         )
     if ended.stopped:
         print(f"To go on:\n  {command}", file=sys.stderr)
     elif run.emulator and not (run.ledger or ended.left):
-        discard(ledger)
+        discard(Path(ledger))
     return ended.code
 
 
@@ -131,17 +159,35 @@ async def _service(run: RunOptions, account: Account) -> AsyncGenerator[Conferen
     if run.emulator:
         async with rehearsal(run.cps) as (_, client):
             yield client
+    elif run.database is not None:
+        async with account.paced_by(run.database, cps=run.cps) as client:
+            yield client
     else:
         async with account.client(cps=run.cps) as client:
             yield client
 
 
-async def _begun(store: LedgerStore, plan: Plan, command: CommandLine, ledger: Path) -> int:
+async def _submit(
+    plan: Plan, client: ConferenceClient, ledger: str, run: RunOptions, output: Output
+) -> int:
+    """Leave the calling to workers."""
+    from conference_async.cluster import ClusterDialer
+
+    dsn, name = split_name(ledger)
+    async with ClusterDialer(client, dsn) as dialer:
+        new = await dialer.submit(plan, name=name, redial_unknown=run.redial_unknown)
+    name = name or plan.name
+    told = f"{new} submitted to the workers of the campaign {name}"
+    output.done(told, submitted=str(new), campaign=name)
+    return problems.DONE
+
+
+async def _begun(store: LedgerStore, plan: Plan, command: CommandLine, ledger: str) -> int:
     """Keep the command beside the campaign's own ledger; return how many were called before."""
     async with store:
         known, counts = await store.campaign(), await store.counts()
-    if known is None or known.name == plan.name:
-        command.keep(ledger)
+    if not in_database(ledger) and (known is None or known.name == plan.name):
+        command.keep(Path(ledger))
     return sum(counts[state] for state in (State.PLACED, State.REFUSED, State.UNKNOWN))
 
 

@@ -8,7 +8,7 @@ from datetime import datetime
 import attrs
 
 from conference_async.client import ConferenceClient
-from conference_async.dialer.ledger import LedgerStore, Outcome, State
+from conference_async.dialer.ledger import MOVES, LedgerStore, Outcome, State
 from conference_async.errors import (
     CallQueueFull,
     ConferenceError,
@@ -22,6 +22,10 @@ from conference_async.errors import (
 )
 from conference_async.line import Priority
 from conference_async.models import NewParticipant, Participant
+
+HOLD = 10.0
+"""Seconds for which a claim is trusted. Who slept longer asks the ledger whether it still stands:
+another may have taken the program for dead."""
 
 NOT_PLACED = (NotSent, TooManyRequests, CallQueueFull)
 """Nothing happened, and it may work later."""
@@ -101,6 +105,25 @@ class Executor:
         if not await self.ledger.swap(before, after):
             raise LedgerError("another program changed the ledger; nothing more is dialled")
 
+    async def conclude(self, claim: Outcome, after: Outcome) -> None:
+        """Write down what became of a target that we claimed.
+
+        What somebody else guessed meanwhile, taking us for dead, gives way to what we know.
+
+        Raises:
+            LedgerError: It cannot be written, or another execution has the target.
+        """
+        if await self.ledger.swap(claim, after):
+            return
+        (known,) = await self.ledger.enrol([claim])
+        if known.token == claim.token:
+            if known.state is State.PLACED and known.call_sid == after.call_sid:
+                return
+            if after.state in MOVES[known.state]:
+                await self.swap(known, after)
+                return
+        raise LedgerError("another program changed the ledger; nothing more is dialled")
+
 
 class _Execution:
     """One call to one target, with a token of its own."""
@@ -110,6 +133,7 @@ class _Execution:
         self._planned = planned
         self._leaving = leaving
         self._claim: Outcome | None = None
+        self._held_at = executor.clock()
 
     async def run(self, new: NewParticipant) -> tuple[Outcome, Participant | None]:
         executor, planned = self._executor, self._planned
@@ -126,10 +150,10 @@ class _Execution:
         if isinstance(result, Participant):
             found = "found by its label" if result.reconciled else None
             after = claim.placed(result, executor.clock(), found)
-            await executor.swap(claim, after)
+            await executor.conclude(claim, after)
             return after, result
         after = self._failed(claim, result)
-        await executor.swap(claim, after)
+        await executor.conclude(claim, after)
         if after.state is State.PLANNED and not isinstance(result, NOT_PLACED):
             raise result
         return after, None
@@ -157,8 +181,20 @@ class _Execution:
             self._leaving()
             self._claim = self._planned.claimed(secrets.token_hex(8), label, executor.clock())
             await executor.swap(self._planned, self._claim)
+            self._held_at = executor.clock()
+        elif abs((executor.clock() - self._held_at).total_seconds()) > HOLD:
+            await self._claim_again(self._claim, number)
+            self._held_at = executor.clock()
         if executor.client.options.before_send is not None:
             await executor.client.options.before_send(label, number)
+
+    async def _claim_again(self, claim: Outcome, number: int) -> None:
+        executor = self._executor
+        if await executor.ledger.swap(claim, claim):
+            return
+        if number == 1:
+            await executor.conclude(claim, claim.not_sent("its turn came too late"))
+        raise LedgerError("another program took the target over; it is not called from here")
 
     def _failed(self, claim: Outcome, error: Exception | None) -> Outcome:
         now = self._executor.clock()

@@ -9,7 +9,8 @@
 
 A target is ``sending`` in the store before its request leaves. So whatever dies at whatever
 moment, what may have rung is never taken for what has not: a target found ``sending`` is looked
-up by its label, and never simply called again.
+up by its label, and never simply called again. Whoever sent it and was only slow has the last
+word: its answer replaces ``unknown``.
 
 Everything here is a function from values to values; a `LedgerStore` makes them last.
 """
@@ -54,7 +55,7 @@ MOVES: Mapping[State, frozenset[State]] = {
     State.SENDING: frozenset({State.PLACED, State.REFUSED, State.UNKNOWN, State.PLANNED}),
     State.PLACED: frozenset({State.PLACED, State.PLANNED}),
     State.REFUSED: frozenset(),
-    State.UNKNOWN: frozenset({State.PLACED, State.UNKNOWN, State.PLANNED}),
+    State.UNKNOWN: frozenset({State.PLACED, State.REFUSED, State.UNKNOWN, State.PLANNED}),
     State.SKIPPED: frozenset({State.SENDING, State.SKIPPED}),
 }
 """Which state may follow which. What was placed or is unknown is planned again only by the

@@ -1,0 +1,354 @@
+"""The ledger in a PostgreSQL: many campaigns in one database, each with a name of its own.
+
+What a target may become is defined in one place for all ledgers; this is how it is kept. A write
+that was answered is committed, as durably as the server's ``synchronous_commit`` says (on the
+disk, unless somebody turned that off).
+"""
+
+import json
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, LiteralString, Self
+
+import attrs
+
+from conference_async.cluster.postgres_session import Session
+from conference_async.dialer.ledger import Campaign, Outcome, State
+from conference_async.errors import LedgerError
+
+if TYPE_CHECKING:
+    from psycopg import AsyncConnection
+    from psycopg.rows import DictRow
+
+# PostgreSQL does not forgive two sessions that make the same table at once; the lock's number is
+# any that is ours.
+_MAKING = "SELECT pg_advisory_xact_lock(7241946832)"
+_TABLES = """
+CREATE TABLE IF NOT EXISTS conference_async_campaign (
+    ledger text PRIMARY KEY,
+    name text NOT NULL,
+    account_sid text NOT NULL,
+    total bigint,
+    shared boolean NOT NULL DEFAULT false,
+    priority integer NOT NULL DEFAULT 0,
+    standing text NOT NULL DEFAULT 'running',
+    reason text
+);
+CREATE TABLE IF NOT EXISTS conference_async_outcome (
+    number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    ledger text NOT NULL REFERENCES conference_async_campaign,
+    target text NOT NULL,
+    "to" text NOT NULL,
+    conference text NOT NULL,
+    state text NOT NULL,
+    token text,
+    label text,
+    attempts integer NOT NULL,
+    call_sid text,
+    conference_sid text,
+    sent_at timestamptz,
+    ended_at timestamptz,
+    reason text,
+    request jsonb,
+    changed timestamptz NOT NULL DEFAULT clock_timestamp(),
+    UNIQUE (ledger, target)
+);
+CREATE INDEX IF NOT EXISTS conference_async_outcome_in_order
+    ON conference_async_outcome (ledger, number);
+CREATE INDEX IF NOT EXISTS conference_async_outcome_to_do
+    ON conference_async_outcome (ledger, number) WHERE state IN ('planned', 'sending');
+"""
+_FIELDS = tuple(field.name for field in attrs.fields(Outcome))
+_TIMES = ("sent_at", "ended_at")
+_PAGE = 500
+
+_WHOSE = "SELECT name, account_sid, total FROM conference_async_campaign WHERE ledger = %s"
+_NAMES = "SELECT ledger FROM conference_async_campaign ORDER BY ledger LIMIT 20"
+_KEEP = """
+INSERT INTO conference_async_campaign (ledger, name, account_sid, total, shared, priority)
+VALUES (%(ledger)s, %(name)s, %(account_sid)s, %(total)s, %(shared)s, %(priority)s)
+ON CONFLICT (ledger) DO UPDATE
+SET total = coalesce(excluded.total, conference_async_campaign.total),
+    shared = conference_async_campaign.shared OR excluded.shared,
+    priority = excluded.priority
+RETURNING name, account_sid, total, shared, standing
+"""
+_INSERT = """
+INSERT INTO conference_async_outcome (
+    ledger, target, "to", conference, state, token, label, attempts, call_sid, conference_sid,
+    sent_at, ended_at, reason, request)
+SELECT %(ledger)s, new.target, new."to", new.conference, new.state, new.token, new.label,
+    new.attempts, new.call_sid, new.conference_sid, new.sent_at, new.ended_at, new.reason,
+    new.request
+FROM jsonb_array_elements(%(rows)s::jsonb) WITH ORDINALITY AS element (content, place),
+    jsonb_populate_record(NULL::conference_async_outcome, element.content) AS new
+ORDER BY element.place
+ON CONFLICT (ledger, target) DO NOTHING
+"""
+_FIND = "SELECT * FROM conference_async_outcome WHERE ledger = %s AND target = ANY(%s)"
+_SWAP = """
+UPDATE conference_async_outcome SET
+    "to" = %(to)s, conference = %(conference)s, state = %(state)s, token = %(token)s,
+    label = %(label)s, attempts = %(attempts)s, call_sid = %(call_sid)s,
+    conference_sid = %(conference_sid)s, sent_at = %(sent_at)s, ended_at = %(ended_at)s,
+    reason = %(reason)s, changed = clock_timestamp()
+WHERE ledger = %(ledger)s AND target = %(target)s AND (
+    (state = %(state_before)s AND token IS NOT DISTINCT FROM %(token_before)s::text)
+    OR (state = %(state)s AND token IS NOT DISTINCT FROM %(token)s::text))
+AND (%(state)s::text <> 'sending' OR 'running' = (
+    SELECT standing FROM conference_async_campaign WHERE ledger = %(ledger)s))
+"""
+_ONWARDS = """
+SELECT * FROM conference_async_outcome
+WHERE ledger = %s AND number > %s AND state = ANY(%s) ORDER BY number LIMIT %s
+"""
+_COUNTS = """
+SELECT state, count(*) AS number FROM conference_async_outcome WHERE ledger = %s GROUP BY state
+"""
+_LOCK: Mapping[bool, LiteralString] = {
+    False: "SELECT pg_try_advisory_lock(hashtextextended(%s, 7241946832)) AS ours",
+    True: "SELECT pg_try_advisory_lock_shared(hashtextextended(%s, 7241946832)) AS ours",
+}
+_UNLOCK = "SELECT pg_advisory_unlock_all()"
+
+
+class PostgresLedger:
+    """The ledger of one campaign, in a PostgreSQL of version 12 or later.
+
+    A `Dialer` takes it as it takes a `Ledger`, and keeps the same promises on it: one writer at a
+    time, nothing lost and nobody rung twice whatever dies. The writer holds a lock of its
+    session, so it must not go through a pooler that changes sessions; reading may.
+
+    While the server is gone, a run waits for up to `OUTAGE` seconds (60) for it to come back; it
+    starts no call meanwhile, since none starts that is not written down. A slot that was taken
+    before the outage is not used after it.
+
+    The tables ``conference_async_campaign`` and ``conference_async_outcome`` are made by the first
+    who writes. They hold phone numbers: guard the database accordingly.
+
+    Args:
+        dsn: A connection string or URL as libpq reads them.
+        name: The ledger's name in the database. That of the plan it is begun with if not given,
+            or of the only one that is there.
+        shared: Whether workers may write to it too: for campaigns that a `ClusterDialer` runs.
+
+    Raises:
+        ConfigurationError: The extra ``cluster`` is not installed, or the string is not one.
+    """
+
+    def __init__(self, dsn: str, *, name: str | None = None, shared: bool = False) -> None:
+        self.session = Session(dsn, greet=self._greet)
+        self._name = name
+        self._shared = shared
+        self._users = 0
+        self._begun = False
+
+    @classmethod
+    def on(cls, session: Session, name: str) -> Self:
+        """Return a campaign's shared ledger that works on a session that is open already."""
+        ledger = cls(session.dsn, name=name, shared=True)
+        ledger.session = session
+        return ledger
+
+    async def __aenter__(self) -> Self:
+        if self._users == 0:
+            await self.session.open()
+        self._users += 1
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._users -= 1
+        if self._users == 0:
+            self._begun = False
+            await self.session.aclose()
+
+    async def _greet(self, connection: "AsyncConnection[DictRow]") -> None:
+        """Become the one writer again after the connection broke."""
+        from psycopg import OperationalError
+
+        if not self._begun:
+            return
+        try:
+            await self._take_lock(connection)
+        except LedgerError as error:
+            # The server may not have noticed yet that our last connection broke: ask again.
+            raise OperationalError(str(error)) from error
+
+    async def _take_lock(self, connection: "AsyncConnection[DictRow]") -> None:
+        cursor = await connection.execute(_LOCK[self._shared], (self._name,))
+        row = await cursor.fetchone()
+        if row is None or not row["ours"]:
+            raise LedgerError(
+                f"the ledger {self._name!r} is in use: this campaign is being run already, here or "
+                "elsewhere; nothing more is dialled"
+            )
+
+    async def begin(self, campaign: Campaign, *, priority: int = 0) -> None:
+        """Become the campaign's one writer; the first time, name the ledger after it.
+
+        Args:
+            campaign: Whose ledger it is to be.
+            priority: That of its jobs, where workers share it.
+
+        Raises:
+            LedgerError: Another writer is at work, the ledger is another campaign's, belongs to
+                workers or was cancelled, or it cannot be written to.
+        """
+        if self._begun:
+            raise LedgerError(f"the ledger {self._name!r} is in use by another run")
+        self._name = self._name or campaign.name
+
+        async def work(connection: "AsyncConnection[DictRow]") -> None:
+            await make_tables(connection)
+            await self._take_lock(connection)
+            row = attrs.asdict(campaign) | {
+                "ledger": self._name,
+                "shared": self._shared,
+                "priority": priority,
+            }
+            async with connection.transaction():
+                kept = await (await connection.execute(_KEEP, row)).fetchone() or {}
+                shared, standing = kept.pop("shared"), kept.pop("standing")
+                Campaign(**kept).check(campaign)
+                if shared and not self._shared:
+                    raise LedgerError(
+                        f"the ledger {self._name!r} belongs to workers, which may be dialling it "
+                        "now; submit the plan to them instead. Nothing was dialled"
+                    )
+                if standing == "cancelled":
+                    raise LedgerError(
+                        f"the campaign of the ledger {self._name!r} was cancelled; resume it first"
+                    )
+
+        try:
+            await self.session.run(work)
+        except BaseException:
+            await self.end()
+            raise
+        self._begun = True
+
+    async def end(self) -> None:
+        """Let another writer begin."""
+        self._begun = False
+        with suppress(LedgerError):  # a server that is gone holds no lock of ours
+            await self.session.run(lambda connection: connection.execute(_UNLOCK), patience=0)
+
+    async def campaign(self) -> Campaign | None:
+        """Return whose ledger it is, or None if nobody has begun."""
+        rows = await self._rows(_WHOSE, await self.name())
+        return next((Campaign(**row) for row in rows), None)
+
+    async def enrol(self, targets: Sequence[Outcome]) -> list[Outcome]:
+        """Add what is new, durably; return what is now known of each, in the same order."""
+        return await self.enrol_with(targets, [None] * len(targets))
+
+    async def enrol_with(
+        self, targets: Sequence[Outcome], requests: Sequence[dict[str, Any] | None]
+    ) -> list[Outcome]:
+        """Add what is new as `enrol` does, each with the request that workers are to send."""
+        rows = [
+            _row(outcome) | {"request": request}
+            for outcome, request in zip(targets, requests, strict=True)
+        ]
+        content = {"ledger": self._name, "rows": json.dumps(rows, default=_text)}
+
+        async def work(connection: "AsyncConnection[DictRow]") -> list[Outcome]:
+            await connection.execute(_INSERT, content)
+            keys = [each.target for each in targets]
+            found = await (await connection.execute(_FIND, (self._name, keys))).fetchall()
+            known = {row["target"]: outcome_of(row) for row in found}
+            return [known[key] for key in keys]
+
+        return await self.session.run(work)
+
+    async def swap(self, before: Outcome, after: Outcome) -> bool:
+        """Replace `before` by `after`, durably; return whether `after` now stands.
+
+        It does only if the target had the state and the token of `before`, or has those of
+        `after` already: this write repeated. Nothing becomes ``sending`` while the campaign is
+        paused or cancelled.
+        """
+        row = _row(after) | {
+            "ledger": self._name,
+            "state_before": before.state,
+            "token_before": before.token,
+        }
+
+        async def work(connection: "AsyncConnection[DictRow]") -> bool:
+            return (await connection.execute(_SWAP, row)).rowcount == 1
+
+        return await self.session.run(work)
+
+    async def outcomes(self, *states: State) -> AsyncGenerator[Outcome, None]:
+        """Yield the targets in these states (all if none are given) in the order of the plan."""
+        name, wanted, last = await self.name(), [state.value for state in states or State], 0
+        while page := await self._rows(_ONWARDS, name, last, wanted, _PAGE):
+            last = page[-1]["number"]
+            for row in page:
+                yield outcome_of(row)
+
+    async def counts(self) -> dict[State, int]:
+        """Return how many targets are in which state."""
+        rows = await self._rows(_COUNTS, await self.name())
+        found = {row["state"]: row["number"] for row in rows}
+        return {state: found.get(state, 0) for state in State}
+
+    async def name(self) -> str | None:
+        """Return the ledger's name, if need be that of the only one; None if there is none yet.
+
+        Raises:
+            LedgerError: There are several.
+        """
+        if self._name is not None:
+            return self._name
+        names = [row["ledger"] for row in await self._rows(_NAMES)]
+        if len(names) > 1:
+            raise LedgerError(
+                f"this database has several ledgers ({', '.join(names)}): name one of them, as in "
+                f"postgresql://host/database#{names[0]}"
+            )
+        return next(iter(names), None)
+
+    async def _rows(self, query: LiteralString, *values: object) -> "list[DictRow]":
+        from psycopg.errors import UndefinedTable
+
+        async def work(connection: "AsyncConnection[DictRow]") -> "list[DictRow]":
+            try:
+                return await (await connection.execute(query, values)).fetchall()
+            except UndefinedTable:
+                return []  # nobody has begun on anything in this database
+
+        return await self.session.run(work)
+
+    def __repr__(self) -> str:
+        return f"<PostgresLedger {self._name!r}>"
+
+
+async def make_tables(connection: "AsyncConnection[DictRow]") -> None:
+    """Make the tables that are not there."""
+    async with connection.transaction():
+        await connection.execute(_MAKING)
+        await connection.execute(_TABLES)
+
+
+def outcome_of(row: "DictRow") -> Outcome:
+    """Return what a row of the ledger says."""
+    content = {name: row[name] for name in _FIELDS}
+    for name in _TIMES:
+        content[name] = content[name] and content[name].astimezone(UTC)
+    return Outcome(**content)
+
+
+def _row(outcome: Outcome) -> dict[str, Any]:
+    return attrs.asdict(outcome) | {"state": outcome.state.value}
+
+
+def _text(value: object) -> str:
+    return value.isoformat() if isinstance(value, datetime) else str(value)
