@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import attrs
 
-from conference_async.cluster.slots import Reservation, SlotStore
+from conference_async.cluster.slots import SECOND, Reservation, SlotStore
 from conference_async.errors import ConfigurationError
 from conference_async.line import Line, Priority
 from conference_async.masking import mask
@@ -24,7 +24,8 @@ LATEST = 0.25
 more than one start too many; who slept longer takes another slot."""
 
 _FIRST_BACK_OFF = 0.05
-_FIRST_TRIP = 0.01
+_ANSWERS = 8
+_FIRST_TRIP = 0.005  # what is believed of a round trip until `_ANSWERS` of them say otherwise
 _UNDISPUTED = 2.5
 """Intervals that a process alone is ahead at most; further ahead, others reserve all the time."""
 _TICK = 1e-6
@@ -86,8 +87,7 @@ class Pump:
         self._failures = 0
         self._started = -math.inf
         self._alone = False
-        # A busy machine must not make long ones look usual, nor a far store every slot look late.
-        self._trips = deque([_FIRST_TRIP], maxlen=8)
+        self._offsets: deque[float] = deque()
 
     @property
     def busy(self) -> bool:
@@ -213,26 +213,35 @@ class Pump:
         return max(0.0, self._last.at + lead - now)
 
     def _receive(self, reservation: Reservation, sent: float) -> Held:
-        trip = self.loop.time() - sent
-        self._trips.append(trip)
-        usual = min(self._trips)
-        # If the round trip took longer than usual, before or after the store read its clock is
-        # not known: we take the middle. A process that was stopped on the way must not take the
-        # answer for fresh, so the end is counted from the earliest instant.
-        earliest = sent + usual + reservation.wait
-        grace = min(LATEST, 1 / (reservation.cps * reservation.factor))
-        at = earliest + (trip - usual) / 2
+        slot = reservation.slot / SECOND
+        at = slot + self._offset(slot - reservation.wait, sent)
+        rate = reservation.cps * reservation.factor
         self._last = Held(
             at=max(at, self._started + 1 / self._cps) if self._alone else at,
-            until=earliest + grace,
+            until=at + min(LATEST, 1 / rate),
             reservation=reservation,
-            wanted=reservation.wait * reservation.cps * reservation.factor <= _UNDISPUTED,
+            wanted=reservation.wait * rate <= _UNDISPUTED,
         )
         if self._failures > 1:
             _log.info("the store of the shared pace is back")
         self._failures = 0
         self._learn(reservation)
         return self._last
+
+    def _offset(self, said: float, sent: float) -> float:
+        """Return what to add to the store's clock to have the loop's.
+
+        It is the least that one of the last answers took to arrive, so that no answer that was
+        delayed, nor one for which the process was stopped, makes its slot look later than it is.
+
+        Args:
+            said: What the store's clock said, in seconds.
+            sent: When it was asked, on the loop's clock.
+        """
+        if not self._offsets or min(self._offsets) < sent - said:  # the store's clock was set back
+            self._offsets = deque([sent + _FIRST_TRIP - said], maxlen=_ANSWERS)
+        self._offsets.append(self.loop.time() - said)
+        return min(self._offsets)
 
     async def _back_off(self, error: Exception) -> None:
         # The first failure is mostly a connection that was closed while it was idle.

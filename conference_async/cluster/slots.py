@@ -26,11 +26,11 @@ class Reservation:
     wait: float
     """Seconds from the store's answer to the slot; 0 if a create may start at once."""
 
-    slot: int = 0
-    """The instant of the slot on the store's clock; of use to the store only."""
+    slot: int
+    """The instant of the slot in microseconds of the store's clock, which may begin anywhere."""
 
     after: int = 0
-    """The instant of the slot after it; of use to the store only."""
+    """The instant of the slot after it, by which the store knows whether another was taken."""
 
     cps: float
     """The calls per second that hold for the account: the lowest that a process asked for."""
