@@ -13,7 +13,7 @@ from typing import Any
 import attrs
 
 from conference_async import ConferenceClient, Credentials, PostgresLimit
-from conference_async.cluster import ClusterDialer, cluster_dialer, jobs
+from conference_async.cluster import ClusterDialer, PostgresLedger, cluster_dialer, jobs
 from conference_async.cluster.campaigns import Assignment, assignment
 from conference_async.cluster.postgres_session import Session
 from conference_async.dialer import State
@@ -29,14 +29,14 @@ async def unguarded(session: Session, number: int) -> Assignment | None:
     if found is None or found.outcome.state is not State.SENDING:
         return found
     planned = found.outcome.not_sent("")
-    await jobs.PostgresLedger.on(session, found.ledger).swap(found.outcome, planned)
+    await PostgresLedger.on(session, found.ledger).swap(found.outcome, planned)
     return attrs.evolve(found, outcome=planned)
 
 
 async def main(order: dict[str, Any]) -> None:
     """Work until SIGTERM."""
     if not order["guarded"]:
-        jobs.assignment = unguarded
+        vars(jobs)["assignment"] = unguarded
     credentials = Credentials(order["account_sid"], order["auth_token"])
     limit = PostgresLimit(order["dsn"], order["cps"], account=order["account_sid"])
     async with (

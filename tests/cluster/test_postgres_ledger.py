@@ -101,10 +101,11 @@ async def test_a_ledger_belongs_to_one_campaign(
 ) -> None:
     """Another account, or another plan, is refused under the same name."""
     await ledger.end()
-    for wrong in ({"account_sid": f"AC{'1' * 32}"}, {"name": "other"}):
+    account = attrs.evolve(campaign, account_sid=f"AC{'1' * 32}")
+    for wrong in (account, attrs.evolve(campaign, name="other")):
         async with PostgresLedger(postgres_server, name=campaign.name) as other:
             with pytest.raises(LedgerError, match="this ledger belongs to"):
-                await other.begin(attrs.evolve(campaign, **wrong))
+                await other.begin(wrong)
 
 
 async def test_the_only_ledger_needs_no_name(own_postgres: Any, campaign: Campaign) -> None:
