@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from conference_async.client import ConferenceClient
+    from conference_async.cluster.cluster_dialer import ClusterDialer
+    from conference_async.cluster.postgres_ledger import PostgresLedger
     from conference_async.cluster.postgres_store import PostgresLimit
     from conference_async.cluster.redis_store import RedisLimit
     from conference_async.cluster.shared import SharedLimit
+    from conference_async.cluster.shared_campaign import SharedCampaign
     from conference_async.cluster.slots import SlotStore
     from conference_async.cluster.sqlite_store import SQLiteLimit
     from conference_async.conferences import ConferenceHandle, Conferences
@@ -75,9 +78,12 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "client": ["ConferenceClient"],
+    "cluster.cluster_dialer": ["ClusterDialer"],
+    "cluster.postgres_ledger": ["PostgresLedger"],
     "cluster.postgres_store": ["PostgresLimit"],
     "cluster.redis_store": ["RedisLimit"],
     "cluster.shared": ["SharedLimit"],
+    "cluster.shared_campaign": ["SharedCampaign"],
     "cluster.slots": ["SlotStore"],
     "cluster.sqlite_store": ["SQLiteLimit"],
     "conferences": ["ConferenceHandle", "Conferences"],
@@ -143,6 +149,7 @@ __all__ = [
     "CallOver",
     "CallQueueFull",
     "CallingHours",
+    "ClusterDialer",
     "Conference",
     "ConferenceChange",
     "ConferenceClient",
@@ -184,6 +191,7 @@ __all__ = [
     "PersonalData",
     "Plan",
     "Polling",
+    "PostgresLedger",
     "PostgresLimit",
     "Preview",
     "Priority",
@@ -196,6 +204,7 @@ __all__ = [
     "RetryPolicy",
     "SQLiteLimit",
     "ServiceFailed",
+    "SharedCampaign",
     "SharedLimit",
     "SignatureMismatch",
     "SlotStore",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, LiteralString
 
 import attrs
 
-from conference_async.cluster.postgres_ledger import outcome_of
+from conference_async.cluster.ledger_tables import outcome_of
 from conference_async.cluster.postgres_session import Session
 from conference_async.dialer.ledger import Outcome
 from conference_async.errors import LedgerError

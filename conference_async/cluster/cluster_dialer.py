@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Self
 
 from conference_async.client import ConferenceClient
 from conference_async.cluster.campaigns import request_of
+from conference_async.cluster.ledger_tables import make_tables
 from conference_async.cluster.ledgers import split_name
-from conference_async.cluster.postgres_ledger import PostgresLedger, make_tables
+from conference_async.cluster.postgres_ledger import PostgresLedger
 from conference_async.cluster.postgres_session import Session
 from conference_async.dialer.ledger import Campaign, Outcome, State
 from conference_async.dialer.plan import Plan
 from conference_async.errors import ConfigurationError
+from conference_async.limits import CreateLimit
 
 if TYPE_CHECKING:
     from procrastinate import App, Blueprint
@@ -214,7 +216,7 @@ class ClusterDialer:
         """
         if self._working:
             raise ConfigurationError("this dialler works already; make another one")
-        from conference_async.cluster.jobs import Caller, ledger_errors
+        from conference_async.cluster.jobs import Caller, app_on, ledger_errors
         from conference_async.cluster.queue_schema import check_queue
 
         _check_limit(self._client)
@@ -222,7 +224,7 @@ class ClusterDialer:
         self._working = True
         caller = Caller(self._client, self._session, stalled=STALLED)
         try:
-            app = _app(self._dsn)
+            app = app_on(self._dsn)
             app.add_tasks_from(caller.tasks(), namespace="conference_async")
             with ledger_errors():
                 async with app.open_async():
@@ -238,7 +240,7 @@ class ClusterDialer:
         try:
             while not stop.is_set():
                 began = loop.time()
-                worker = asyncio.create_task(self._run_worker(app))
+                worker = asyncio.create_task(self._run_worker(app, caller.queue))
                 try:
                     await asyncio.wait({worker, stopped}, return_when=asyncio.FIRST_COMPLETED)
                 finally:
@@ -259,11 +261,9 @@ class ClusterDialer:
         finally:
             stopped.cancel()
 
-    async def _run_worker(self, app: "App") -> None:
-        from conference_async.cluster.jobs import queue_of
-
+    async def _run_worker(self, app: "App", queue: str) -> None:
         await app.run_worker_async(
-            queues=[queue_of(self._client.account_sid)],
+            queues=[queue],
             concurrency=self._concurrency,
             fetch_job_polling_interval=1.0,
             update_heartbeat_interval=HEARTBEAT,
@@ -288,18 +288,9 @@ def _check_queue() -> None:
 
 
 def _check_limit(client: ConferenceClient) -> None:
-    from conference_async.limits import CreateLimit
-
     if isinstance(client.limit, CreateLimit):
         _log.warning(
             "this worker keeps a pace of its own, %g per second, beside those of the others; give "
             "its client a limit that they share, such as PostgresLimit",
             client.limit.cps,
         )
-
-
-def _app(dsn: str) -> "App":
-    from procrastinate import App
-    from procrastinate.psycopg_connector import PsycopgConnector
-
-    return App(connector=PsycopgConnector(conninfo=dsn, min_size=1, max_size=4))

@@ -75,6 +75,7 @@ class Caller:
     """
 
     def __init__(self, client: ConferenceClient, session: Session, *, stalled: float) -> None:
+        self.queue = queue_of(client.account_sid)
         self._client = client
         self._session = session
         self._stalled = stalled
@@ -83,7 +84,7 @@ class Caller:
 
     def tasks(self) -> Blueprint:
         """Return the tasks, to be added to an app under the namespace ``conference_async``."""
-        blueprint, queue = Blueprint(), queue_of(self._client.account_sid)
+        blueprint, queue = Blueprint(), self.queue
 
         @blueprint.task(name="call", queue=queue, retry=_Again(), pass_context=True)
         async def call(context: JobContext, *, ledger: str, number: int) -> None:  # noqa: ARG001 -- the ledger is there for those who look for its jobs
@@ -182,7 +183,7 @@ class Caller:
         """Let the jobs of dead workers be done by others, and make those that are missing."""
         account_sid, manager = self._client.account_sid, app.job_manager
         stalled = await manager.get_stalled_jobs(
-            queue=queue_of(account_sid), seconds_since_heartbeat=self._stalled
+            queue=self.queue, seconds_since_heartbeat=self._stalled
         )
         for job in stalled:
             try:
@@ -242,3 +243,8 @@ def ledger_errors() -> Generator[None]:
         yield
     except (Error, ProcrastinateException, OSError) as error:
         raise failed(error.__cause__ or error) from error
+
+
+def app_on(dsn: str) -> App:
+    """Return an app of our own on a database."""
+    return App(connector=PsycopgConnector(conninfo=dsn, min_size=1, max_size=4))

@@ -8,12 +8,12 @@ disk, unless somebody turned that off).
 import json
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, LiteralString, Self
 
 import attrs
 
+from conference_async.cluster.ledger_tables import make_tables, outcome_of, row_of, text_of
 from conference_async.cluster.postgres_session import Session
 from conference_async.dialer.ledger import Campaign, Outcome, State
 from conference_async.errors import LedgerError
@@ -22,46 +22,6 @@ if TYPE_CHECKING:
     from psycopg import AsyncConnection
     from psycopg.rows import DictRow
 
-# PostgreSQL does not forgive two sessions that make the same table at once; the lock's number is
-# any that is ours.
-_MAKING = "SELECT pg_advisory_xact_lock(7241946832)"
-_TABLES = """
-CREATE TABLE IF NOT EXISTS conference_async_campaign (
-    ledger text PRIMARY KEY,
-    name text NOT NULL,
-    account_sid text NOT NULL,
-    total bigint,
-    shared boolean NOT NULL DEFAULT false,
-    priority integer NOT NULL DEFAULT 0,
-    standing text NOT NULL DEFAULT 'running',
-    reason text
-);
-CREATE TABLE IF NOT EXISTS conference_async_outcome (
-    number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    ledger text NOT NULL REFERENCES conference_async_campaign,
-    target text NOT NULL,
-    "to" text NOT NULL,
-    conference text NOT NULL,
-    state text NOT NULL,
-    token text,
-    label text,
-    attempts integer NOT NULL,
-    call_sid text,
-    conference_sid text,
-    sent_at timestamptz,
-    ended_at timestamptz,
-    reason text,
-    request jsonb,
-    changed timestamptz NOT NULL DEFAULT clock_timestamp(),
-    UNIQUE (ledger, target)
-);
-CREATE INDEX IF NOT EXISTS conference_async_outcome_in_order
-    ON conference_async_outcome (ledger, number);
-CREATE INDEX IF NOT EXISTS conference_async_outcome_to_do
-    ON conference_async_outcome (ledger, number) WHERE state IN ('planned', 'sending');
-"""
-_FIELDS = tuple(field.name for field in attrs.fields(Outcome))
-_TIMES = ("sent_at", "ended_at")
 _PAGE = 500
 
 _WHOSE = "SELECT name, account_sid, total FROM conference_async_campaign WHERE ledger = %s"
@@ -254,10 +214,10 @@ class PostgresLedger:
     ) -> list[Outcome]:
         """Add what is new as `enrol` does, each with the request that workers are to send."""
         rows = [
-            _row(outcome) | {"request": request}
+            row_of(outcome) | {"request": request}
             for outcome, request in zip(targets, requests, strict=True)
         ]
-        content = {"ledger": self._name, "rows": json.dumps(rows, default=_text)}
+        content = {"ledger": self._name, "rows": json.dumps(rows, default=text_of)}
 
         async def work(connection: "AsyncConnection[DictRow]") -> list[Outcome]:
             await connection.execute(_INSERT, content)
@@ -275,7 +235,7 @@ class PostgresLedger:
         `after` already: this write repeated. Nothing becomes ``sending`` while the campaign is
         paused or cancelled.
         """
-        row = _row(after) | {
+        row = row_of(after) | {
             "ledger": self._name,
             "state_before": before.state,
             "token_before": before.token,
@@ -329,26 +289,3 @@ class PostgresLedger:
 
     def __repr__(self) -> str:
         return f"<PostgresLedger {self._name!r}>"
-
-
-async def make_tables(connection: "AsyncConnection[DictRow]") -> None:
-    """Make the tables that are not there."""
-    async with connection.transaction():
-        await connection.execute(_MAKING)
-        await connection.execute(_TABLES)
-
-
-def outcome_of(row: "DictRow") -> Outcome:
-    """Return what a row of the ledger says."""
-    content = {name: row[name] for name in _FIELDS}
-    for name in _TIMES:
-        content[name] = content[name] and content[name].astimezone(UTC)
-    return Outcome(**content)
-
-
-def _row(outcome: Outcome) -> dict[str, Any]:
-    return attrs.asdict(outcome) | {"state": outcome.state.value}
-
-
-def _text(value: object) -> str:
-    return value.isoformat() if isinstance(value, datetime) else str(value)

@@ -1,0 +1,92 @@
+"""The commands of campaigns that a database holds."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+import uuid
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from blockbuster import BlockBuster
+
+from conference_async.emulator import Emulator
+
+
+@pytest.fixture(autouse=True)
+def drivers_may_read_their_files(no_blocking_calls: BlockBuster) -> None:
+    """Let the test start processes."""
+    no_blocking_calls.deactivate()
+
+
+@pytest.fixture
+async def emulator() -> AsyncIterator[Emulator]:
+    """Return an emulator whose phones are picked up at once."""
+    async with Emulator(cps=30, answer_after=0.0) as emulator:
+        yield emulator
+
+
+async def start(emulator: Emulator, *arguments: str) -> asyncio.subprocess.Process:
+    """Start a command on the emulator's account."""
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "conference_async", *arguments),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env={
+            **os.environ,
+            "CONFERENCE_ASYNC_BASE_URL": emulator.base_url,
+            "TWILIO_ACCOUNT_SID": emulator.account_sid,
+            "TWILIO_AUTH_TOKEN": emulator.auth_token,
+        },
+    )
+
+
+async def command(emulator: Emulator, *arguments: str, code: int = 0) -> str:
+    """Run a command to its end; return what it printed."""
+    process = await start(emulator, *arguments)
+    out, err = await process.communicate()
+    assert process.returncode == code, err.decode()
+    return (out or err).decode()
+
+
+@pytest.mark.slow
+async def test_from_one_process_to_workers_without_new_code(
+    emulator: Emulator, postgres_server: str, tmp_path: Path
+) -> None:
+    """The dial command takes a database for a file, or leaves the calling to workers."""
+    people = tmp_path / "people.csv"
+    people.write_text("to\n" + "".join(f"+155586753{number:02}\n" for number in range(5)))
+    here, there = (f"{postgres_server}#{uuid.uuid4().hex}" for _ in range(2))
+    dial = ("dial", str(people), "--conference", "standup", "--from", "+15017122661", "--cps", "30")
+
+    assert "5 placed" in await command(emulator, *dial, "--ledger", here)
+    assert "before       5" in await command(emulator, *dial, "--ledger", here)
+    await command(emulator, "cluster", "set-up", "--ledger", postgres_server)
+    assert "5 submitted" in await command(emulator, *dial, "--ledger", there, "--submit")
+    assert "0 submitted" in await command(emulator, *dial, "--ledger", there, "--submit")
+    await command(emulator, "campaign", "pause", there)
+    known = json.loads(await command(emulator, "campaign", "status", there, "--json"))
+    assert (known["standing"], known["planned"]) == ("paused", 5)
+    await command(emulator, "campaign", "resume", there)
+    worker = await start(emulator, "worker", "--ledger", postgres_server, "--cps", "30")
+    while len(emulator.starts) < 10:  # noqa: ASYNC110 -- by another process
+        await asyncio.sleep(0.05)
+    worker.send_signal(signal.SIGTERM)
+    _, err = await worker.communicate()
+    assert worker.returncode == 0, err.decode()
+    report = await command(emulator, "campaign", "report", there)
+    assert report.count(",placed,") == 5
+    assert "5558675301" not in report
+    await command(emulator, "campaign", "reconcile", there)
+    await command(emulator, "campaign", "cancel", there)
+    assert set(emulator.ring_counts.values()) == {2}
+
+
+async def test_workers_need_a_database(emulator: Emulator, tmp_path: Path) -> None:
+    """A file is refused with what to say instead."""
+    refused = await command(emulator, "worker", "--ledger", str(tmp_path / "a.db"), code=2)
+
+    assert "postgresql://" in refused
