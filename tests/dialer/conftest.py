@@ -3,17 +3,9 @@
 from collections.abc import AsyncIterator
 
 import pytest
-from blockbuster import BlockBuster
 
 from conference_async import ConferenceClient, CreateLimit, Credentials
 from conference_async.emulator import Emulator
-
-
-@pytest.fixture(autouse=True)
-def measured_threads(no_blocking_calls: BlockBuster) -> None:
-    """Let the measurement of coverage wait for its own lock, which the ledger's thread may hold."""
-    lock = no_blocking_calls.functions["threading.Lock.acquire"]
-    lock.can_block_in("coverage/collector.py", "lock_data")
 
 
 @pytest.fixture
