@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import platform
 import sys
 import time
@@ -56,21 +57,27 @@ def main() -> None:
     """Run what the command line asks for."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("claims", nargs="*", metavar="CLAIM", help=f"of {', '.join(CLAIMS)}")
-    parser.add_argument("--rounds", type=int, default=25, help="turns of each contender")
+    parser.add_argument("--rounds", type=int, default=15, help="turns of each contender")
     parser.add_argument("--json", type=Path, help="where to write the figures too")
     arguments = parser.parse_args()
     claims: list[str] = arguments.claims or list(CLAIMS)
     if unknown := sorted(set(claims).difference(CLAIMS)):
         parser.error(f"no such claim: {unknown[0]}")
-    versions = _versions()
+    versions, load = _versions(), os.getloadavg()
     print(" ".join(f"{name} {number}" for name, number in versions.items()))
+    print(f"load before: {load[0]:.1f} on {os.cpu_count()} processors")
     figures = run(claims, arguments.rounds)
     if arguments.json:
         rows = {
             claim: [attrs.asdict(figure) | {"met": figure.met} for figure in found]
             for claim, found in figures.items()
         }
-        report = {"versions": versions, "rounds": arguments.rounds, "figures": rows}
+        report = {
+            "versions": versions,
+            "rounds": arguments.rounds,
+            "load_before": load,
+            "figures": rows,
+        }
         arguments.json.write_text(json.dumps(report, indent=1) + "\n")
     missed = [figure for found in figures.values() for figure in found if figure.met is False]
     print(f"\n{len(missed)} goals missed" if missed else "\nall goals met", file=sys.stderr)

@@ -12,7 +12,9 @@ from benchmarks.__main__ import run
 
 FLOORS = Path(__file__).with_name("floors.json")
 GUARDED = ("create", "fetch", "stream", "decode", "in_flight", "webhook")
-MARGIN = 0.15
+MARGIN = 0.25
+"""As far as ratios differed between runs while other work filled the machine."""
+
 ROUNDS = 15
 
 
