@@ -41,7 +41,7 @@ napoleon_numpy_docstring = False
 napoleon_use_rtype = False
 napoleon_use_ivar = True
 
-OTHERS = ["_pytest", "aiohttp", "opentelemetry", "psycopg", "redis", "web"]
+OTHERS = ["Blueprint", "_pytest", "aiohttp", "opentelemetry", "psycopg", "redis", "web"]
 
 nitpicky = True
 nitpick_ignore_regex = [
