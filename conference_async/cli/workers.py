@@ -17,6 +17,7 @@ Database: TypeAlias = Annotated[
 cluster = App(
     name="cluster",
     help="Prepare a database for campaigns that workers dial.",
+    help_epilogue="Example: `conference-async cluster set-up --ledger postgresql://localhost/calls`",
     group_commands="Commands",
 )
 

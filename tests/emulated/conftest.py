@@ -48,12 +48,12 @@ async def serve() -> AsyncIterator[Serve]:
             runner = web.ServerRunner(web.Server(handler, access_log=None))
             await runner.setup()
             running.push_async_callback(runner.cleanup)
-            site = web.TCPSite(runner, "127.0.0.1", 0)
-            await site.start()
+            await web.TCPSite(runner, "127.0.0.1", 0).start()
+            host, port = runner.addresses[0][:2]
             return await running.enter_async_context(
                 ConferenceClient(
                     Credentials("AC" + "1" * 32, "token"),
-                    base_url=site.name,
+                    base_url=f"http://{host}:{port}",
                     limit=Unpaced(),
                     **options,
                 )
