@@ -111,7 +111,7 @@ class Congestion:
         asks for a longer one.
         """
         now = asyncio.get_running_loop().time()
-        if now >= self._resume_at:
+        if self.pause() == 0:
             self._failures += 1
             self._places = max(1.0, self._places / 2)
         elif retry_after is None:

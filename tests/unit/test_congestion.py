@@ -127,6 +127,16 @@ async def test_back_offs_grow_until_something_succeeds() -> None:
         assert 2**failures * 0.7 < pause <= 2**failures
 
 
+async def test_who_wakes_a_tick_early_and_fails_at_once_backs_off_again() -> None:
+    """Or an attempt refused in no time would be repeated in the same instant, to the last one."""
+    for _ in range(400):
+        congestion = Congestion(2**20, RetryPolicy(base=1))
+        for failures in range(1, 11):
+            congestion.failed()
+            assert congestion.places == 2 ** (20 - failures)
+            await hold(congestion, 0)
+
+
 def test_retries_are_paid_for_by_successes() -> None:
     """Ten to start with, a tenth for each success, and no more than ten are saved up."""
     budget = RetryBudget()
