@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
-from email.utils import parsedate_to_datetime
 from typing import TypeVar
 from urllib.parse import urlsplit
 
@@ -15,12 +14,16 @@ from yarl import URL
 from conference_async import __version__
 from conference_async.credentials import Credentials
 from conference_async.errors import ConfigurationError, UnexpectedReply
+from conference_async.masking import mask
+from conference_async.wire.readings import read_date
 
 T = TypeVar("T")
 
 FORM = "application/x-www-form-urlencoded"
 MAX_REPLY_BYTES = 32 * 1024 * 1024
 """The longest reply that is read; a page of 1,000 participants has less than one MiB."""
+
+_LONGEST_COUNT = 9
 
 _NO_CONNECTION = (aiohttp.ClientConnectorError, aiohttp.ClientHttpProxyError)
 _USER_AGENT = f"conference-async/{__version__} aiohttp/{aiohttp.__version__}"
@@ -37,10 +40,10 @@ class Request:
     """The operation, for events and logs: ``create``, ``fetch``, …"""
 
     method: str
-    path: str
+    path: str = attrs.field(repr=mask)
     """Path and query, percent-encoded, beginning with a slash."""
 
-    form: bytes | None = None
+    form: bytes | None = attrs.field(default=None, repr=False)
     """The encoded form, or None for a request without a body. Whatever must not be repeated
     behind our back has one, if an empty one: aiohttp repeats some requests by itself."""
 
@@ -75,12 +78,12 @@ class Reply:
     def concurrent_requests(self) -> int | None:
         """How many requests the account had under way."""
         count = self.headers.get("Twilio-Concurrent-Requests", "")
-        return int(count) if count.isdecimal() else None
+        return int(count) if count.isdecimal() and len(count) <= _LONGEST_COUNT else None
 
     @property
     def date(self) -> datetime | None:
         """The service's clock, to the second."""
-        return _date(self.headers.get("Date"))
+        return read_date(self.headers.get("Date", ""))
 
     @property
     def retry_after(self) -> float | None:
@@ -90,7 +93,7 @@ class Reply:
             return None
         if after.isdecimal():
             return float(after)
-        until, now = _date(after), self.date
+        until, now = read_date(after), self.date
         return None if until is None or now is None else max(0.0, (until - now).total_seconds())
 
 
@@ -188,13 +191,6 @@ async def _read(response: aiohttp.ClientResponse) -> bytes:
                     f"the reply is longer than {MAX_REPLY_BYTES} bytes"
                 )
         return bytes(body)
-
-
-def _date(text: str | None) -> datetime | None:
-    try:
-        return parsedate_to_datetime(text) if text else None
-    except ValueError:
-        return None
 
 
 class Transport:
