@@ -12,7 +12,7 @@ from aiohttp.abc import AbstractStreamWriter
 from yarl import URL
 
 from conference_async import __version__
-from conference_async.credentials import Credentials
+from conference_async.credentials import Credentials, split_proxy
 from conference_async.errors import ConfigurationError, UnexpectedReply
 from conference_async.masking import mask
 from conference_async.wire.readings import read_date
@@ -217,14 +217,21 @@ class Transport:
     ) -> None:
         base = urlsplit(base_url)
         self._scheme, self._authority, self._prefix = base.scheme, base.netloc, base.path
-        self._headers = {
+        headers = {
             "Authorization": credentials.authorization,
             "Accept": "application/json",
             "Accept-Charset": "utf-8",
             "User-Agent": _USER_AGENT,
         }
         self._borrowed = session
-        self._proxy = proxy
+        self._proxy, self._proxy_headers = split_proxy(proxy)
+        if self._scheme == "http":  # there is no tunnel: the proxy reads the request itself
+            headers |= self._proxy_headers
+        # Once per session, and not with each request, where that is safe: aiohttp shows the
+        # headers of a session to a proxy that is asked for a tunnel, our token with them.
+        per_session = session is None and proxy is None
+        self._session_headers = headers if per_session else None
+        self._request_headers = None if per_session else headers
         self._trust_env = trust_env
         self._connections = connections
         self._own: tuple[asyncio.AbstractEventLoop, aiohttp.ClientSession] | None = None
@@ -239,8 +246,12 @@ class Transport:
             return self._borrowed
         loop = asyncio.get_running_loop()
         if self._own is None or self._own[0] is not loop:
+            if self._own is not None and self._own[0].is_running():
+                raise ConfigurationError(
+                    "this client is in use on another running event loop; make one for each loop"
+                )
             session = aiohttp.ClientSession(
-                headers=self._headers,  # once, and not with each request
+                headers=self._session_headers,
                 connector=aiohttp.TCPConnector(limit=self._connections),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 trust_env=self._trust_env,
@@ -271,10 +282,11 @@ class Transport:
                 request.method,
                 url,
                 data=form,
-                headers=None if self._borrowed is None else self._headers,
+                headers=self._request_headers,
                 allow_redirects=False,
                 raise_for_status=False,
                 proxy=self._proxy,
+                proxy_headers=self._proxy_headers,
                 timeout=_NO_TIMEOUT,
             ),
         )
