@@ -98,7 +98,11 @@ def check_cps(cps: float) -> float:
     Raises:
         ConfigurationError: It is not.
     """
-    if not 0 < cps <= MAX_CPS:
+    try:
+        fits = 0 < cps <= MAX_CPS
+    except TypeError:
+        fits = False
+    if not fits:
         raise ConfigurationError(
             f"cps must be more than 0 and at most {MAX_CPS:g}, not {cps!r}: "
             "the calls per second of your account, shown in the service's console"

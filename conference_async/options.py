@@ -62,7 +62,11 @@ class AttemptEvent:
 
 
 def _positive(_instance: "Options", attribute: "attrs.Attribute[float]", value: float) -> None:
-    if not 0 < value < float("inf"):
+    try:
+        fits = 0 < value < float("inf")
+    except TypeError:
+        fits = False
+    if not fits:
         raise ConfigurationError(f"{attribute.name} must be more than 0 seconds, not {value!r}")
 
 

@@ -261,6 +261,8 @@ async def test_a_client_is_not_shared_by_two_running_loops(emulator: Emulator) -
         ({"timeout": 0}, "timeout must be more than 0 seconds, not 0"),
         ({"deadline": -1}, "deadline must be more than 0"),
         ({"timeout": float("inf")}, "timeout must be more than 0"),
+        ({"timeout": None}, "timeout must be more than 0 seconds, not None"),
+        ({"deadline": "5"}, "deadline must be more than 0 seconds, not '5'"),
         ({"timeout": float("nan")}, "timeout must be more than 0"),
     ],
 )
