@@ -19,7 +19,7 @@ from conference_async.lookup import Found, live_participant
 from conference_async.models import NewParticipant, Participant, mint_label
 from conference_async.retry import Attempted, Outcome, Verdict, judge_create
 from conference_async.sender import Exchange, Sender, describe
-from conference_async.transport import Failure, Reply, Request
+from conference_async.transport import Failure, OneShotForm, Reply, Request
 from conference_async.wire import decode_participant, encode_form, participants_path
 
 FRESH = 0.25
@@ -145,22 +145,22 @@ class Creation:
         turn, in_front = await self._wait()
         try:
             sent = loop.time()
-            attempt = sender.transport.attempt(self._request)
+            form = OneShotForm(self._request.form or b"")
             left = sender.options.timeout
             if self._deadline_at is not None:
                 left = min(left, self._deadline_at - sent)
             times = {"entered": entered, "in_front": in_front, "sent": sent}
             try:
-                result = await attempt.run(left)
+                result = await sender.transport.send(self._request, form, left)
             except asyncio.CancelledError as cancelled:
-                if attempt.left:
+                if form.left:
                     failure = Failure(left=True, error=cancelled)
                     exchange = sender.settle(self._request, failure, **times)
                     self._history.append(exchange.attempted)
                     sender.report(exchange, len(self._history), None, self._label)
                 raise
             finally:
-                if not attempt.left:
+                if not form.left:
                     turn.give_back()
         finally:
             sender.congestion.leave()
