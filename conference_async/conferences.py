@@ -160,7 +160,12 @@ class ConferenceHandle:
         self._sender = sender
         self.name = check_conference(sid_or_name)
         self._sid = self.name if is_conference_sid(self.name) else None
-        self.participants = Participants(self, sender)
+
+    @property
+    def participants(self) -> Participants:
+        """The participants: ``participants("alice")`` for one of them."""
+        # Made anew, since two that hold each other would be left to the garbage collector.
+        return Participants(self, self._sender)
 
     @takes_fields(NewParticipant)
     @asynccontextmanager

@@ -21,7 +21,7 @@ from conference_async.masking import mask
 from conference_async.models import NewParticipant, Participant, mint_label
 from conference_async.retry import Attempted, Outcome, Verdict, judge_create
 from conference_async.sender import Exchange, Sender, describe, seconds_left, what_came
-from conference_async.transport import Attempt, Failure, Reply, Request
+from conference_async.transport import Failure, OneShotForm, Reply, Request
 from conference_async.wire import decode_participant, encode_form, participants_path
 
 FRESH = 0.25
@@ -150,24 +150,24 @@ class Creation:
         sender, loop = self._sender, asyncio.get_running_loop()
         entered = loop.time()
         turn, in_front = await self._wait()
-        attempt: Attempt | None = None
+        form = OneShotForm(self._request.form or b"")
         try:
             sent = loop.time()
             if (left := seconds_left(self._deadline_at)) <= 0:
                 raise self._too_late()
-            attempt = sender.transport.attempt(self._request)
             times = {"entered": entered, "in_front": in_front, "sent": sent}
             try:
-                result = await attempt.run(min(sender.options.timeout, left))
+                left = min(sender.options.timeout, left)
+                result = await sender.transport.send(self._request, form, left)
             except asyncio.CancelledError as cancelled:
-                if attempt.left:
+                if form.left:
                     failure = Failure(left=True, error=cancelled)
                     exchange = sender.settle(self._request, failure, **times)
                     self._history.append(exchange.attempted)
                     sender.report(exchange, len(self._history), None, self._label)
                 raise
         finally:
-            if attempt is None or not attempt.left:
+            if not form.left:
                 turn.give_back()
             sender.congestion.leave()
         return sender.settle(self._request, result, **times)

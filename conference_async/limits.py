@@ -10,7 +10,7 @@ import logging
 import math
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Protocol
+from typing import Protocol, Self
 
 import attrs
 from aiolimiter import AsyncLimiter
@@ -266,10 +266,15 @@ class Unpaced:
 
     cps = math.inf
 
-    @asynccontextmanager
-    async def turn(self, priority: Priority, ticket: int) -> AsyncGenerator["Unpaced", None]:  # noqa: ARG002 -- the protocol's signature
-        """Enter at once."""
-        yield self
+    def turn(self, priority: Priority, ticket: int) -> AbstractAsyncContextManager[Turn]:  # noqa: ARG002 -- the protocol's signature
+        """Return what can be entered at once."""
+        return self
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        pass
 
     async def slot(self) -> float:
         """Return now."""

@@ -4,6 +4,7 @@ import asyncio
 import math
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
+from itertools import islice
 from typing import Generic, TypeVar
 
 import attrs
@@ -16,6 +17,8 @@ from conference_async.wire import Page, next_page_path
 T = TypeVar("T")
 
 MAX_PAGE_SIZE = 1000
+_AT_ONCE = 100
+"""How many items are read before the loop has its turn: about a millisecond's work."""
 
 REMEMBERED = 10_000
 """How many of the last items are known again, at least; at most twice as many and a page. Arrivals
@@ -55,16 +58,15 @@ class Listing(Generic[T]):
         try:
             while path is not None:
                 visited.add(path)
-                page = await ahead
-                keys = list(map(self.key, page.items))
+                items, linked = await ahead
+                keys = list(map(self.key, items))
                 fresh = [
                     item
-                    for item, key in zip(page.items, keys, strict=True)
+                    for item, key in zip(items, keys, strict=True)
                     if key not in seen and key not in seen_before
                 ]
                 left -= len(fresh)
-                linked = page.next_page_uri if left > 0 else None
-                path = None if linked is None else next_page_path(linked)
+                path = None if linked is None or left <= 0 else next_page_path(linked)
                 if path in visited:
                     raise UnexpectedReply(
                         f"{self.kind}: a page links to one that was read already, so the list "
@@ -80,13 +82,22 @@ class Listing(Generic[T]):
             ahead.cancel()
             await asyncio.gather(ahead, return_exceptions=True)
 
-    def _fetch(self, path: str) -> "asyncio.Task[Page[T]]":
+    def _fetch(self, path: str) -> "asyncio.Task[tuple[list[T], str | None]]":
         return asyncio.create_task(self._page(path))
 
-    async def _page(self, path: str) -> Page[T]:
+    async def _page(self, path: str) -> tuple[list[T], str | None]:
         request = Request(kind=self.kind, method="GET", path=path)
         reply = await self.sender.request(request, resource=self.resource)
-        return reply.read(self.decode)
+        items: list[T] = []
+        try:
+            page = self.decode(reply.body)
+            while some := list(islice(page.items, _AT_ONCE)):
+                items += some
+                await asyncio.sleep(0)
+        except UnexpectedReply as error:
+            reply.sign(error)
+            raise
+        return items, page.next_page_uri
 
     async def stream(self, limit: int | None) -> AsyncGenerator[T, None]:
         """Yield the items one by one, at most `limit` of them."""

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import math
+from contextlib import nullcontext
 
 import attrs
 
@@ -23,6 +24,8 @@ from conference_async.wire import error_code, refusal
 _log = logging.getLogger("conference_async.sender")
 _REFUSED = 400
 _NOT_FOUND = 404
+_UNBOUNDED = nullcontext()
+_DONE = Attempted(Outcome.DONE)
 
 
 @attrs.frozen(kw_only=True)
@@ -63,43 +66,29 @@ class Sender:
         """
         history: list[Attempted] = []
         deadline_at = self.deadline_at()
-        if deadline_at is None:
-            exchange, verdict = await self._repeat(request, history, None, gone_is_done)
-        else:
-            try:
-                async with asyncio.timeout_at(deadline_at):
-                    exchange, verdict = await self._repeat(
-                        request, history, deadline_at, gone_is_done
-                    )
-            except TimeoutError as error:
-                raise RequestTimeout(
-                    f"{request.kind}: not done within its deadline of {self.options.deadline:g} s, "
-                    f"after {len(history)} whole attempts; it is safe to repeat"
-                ) from error
+        try:
+            async with _UNBOUNDED if deadline_at is None else asyncio.timeout_at(deadline_at):
+                while True:
+                    exchange = await self._exchange(request)
+                    history.append(exchange.attempted)
+                    if gone_is_done and _gone(exchange.result, history):
+                        verdict = Verdict.RETURN
+                    else:
+                        verdict = judge_repeatable(history, more=self.more(history, deadline_at))
+                    self.report(exchange, len(history), verdict)
+                    if verdict is not Verdict.RETRY:
+                        break
+                    self.spend(exchange.attempted)
+                    if exchange.attempted.outcome.in_doubt:
+                        await asyncio.sleep(self.options.retry.delay(len(history)))
+        except TimeoutError as error:
+            raise RequestTimeout(
+                f"{request.kind}: not done within its deadline of {self.options.deadline:g} s, "
+                f"after {len(history)} whole attempts; it is safe to repeat"
+            ) from error
         if verdict is Verdict.RETURN and isinstance(exchange.result, Reply):
             return exchange.result
         raise self.error(exchange, resource) from cause(exchange.result)
-
-    async def _repeat(
-        self,
-        request: Request,
-        history: list[Attempted],
-        deadline_at: float | None,
-        gone_is_done: bool,  # noqa: FBT001 -- handed on
-    ) -> tuple[Exchange, Verdict]:
-        while True:
-            exchange = await self._exchange(request)
-            history.append(exchange.attempted)
-            if gone_is_done and _gone(exchange.result, history):
-                verdict = Verdict.RETURN
-            else:
-                verdict = judge_repeatable(history, more=self.more(history, deadline_at))
-            self.report(exchange, len(history), verdict)
-            if verdict is not Verdict.RETRY:
-                return exchange, verdict
-            self.spend(exchange.attempted)
-            if exchange.attempted.outcome.in_doubt:
-                await asyncio.sleep(self.options.retry.delay(len(history)))
 
     async def _exchange(self, request: Request) -> Exchange:
         loop = asyncio.get_running_loop()
@@ -107,7 +96,8 @@ class Sender:
         await self.congestion.enter()
         try:
             sent = loop.time()
-            result = await self.transport.attempt(request).run(self.options.timeout)
+            form = request.one_shot_form()
+            result = await self.transport.send(request, form, self.options.timeout)
         finally:
             self.congestion.leave()
         return self.settle(request, result, entered=entered, in_front=sent, sent=sent)
@@ -125,7 +115,8 @@ class Sender:
         if isinstance(result, Failure):
             attempted = Attempted(Outcome.NO_ANSWER if result.left else Outcome.NOT_LEFT)
         elif result.status < _REFUSED:
-            attempted = Attempted(outcome_of(result.status, None))
+            outcome = outcome_of(result.status, None)
+            attempted = _DONE if outcome is Outcome.DONE else Attempted(outcome)
         else:
             code = error_code(result.body)
             attempted = Attempted(outcome_of(result.status, code), code, result.retry_after)

@@ -1,7 +1,7 @@
 """One HTTP attempt on aiohttp, and whether the request had left when it failed."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import TypeVar
 from urllib.parse import urlsplit
@@ -47,6 +47,10 @@ class Request:
     """The encoded form, or None for a request without a body. Whatever must not be repeated
     behind our back has one, if an empty one: aiohttp repeats some requests by itself."""
 
+    def one_shot_form(self) -> "OneShotForm | None":
+        """Return the form for one attempt."""
+        return None if self.form is None else OneShotForm(self.form)
+
 
 @attrs.frozen(kw_only=True)
 class Reply:
@@ -66,8 +70,12 @@ class Reply:
         try:
             return decode(self.body)
         except UnexpectedReply as error:
-            error.status, error.request_id = self.status, self.request_id
+            self.sign(error)
             raise
+
+    def sign(self, error: UnexpectedReply) -> None:
+        """Let an error tell which reply it is about."""
+        error.status, error.request_id = self.status, self.request_id
 
     @property
     def request_id(self) -> str | None:
@@ -140,42 +148,6 @@ class OneShotForm(aiohttp.Payload):
             )
         self._sealed = self.left = True
         await writer.write(self._form)
-
-
-class Attempt:
-    """One exchange with the service, run at most once."""
-
-    def __init__(
-        self,
-        form: OneShotForm | None,
-        exchange: Awaitable[aiohttp.ClientResponse],
-    ) -> None:
-        self._form = form
-        self._exchange = exchange
-
-    @property
-    def left(self) -> bool:
-        """Whether the form may have reached the network; of no use without a form."""
-        return self._form is not None and self._form.left
-
-    async def run(self, timeout: float | None) -> Reply | Failure:  # noqa: ASYNC109 -- the bound is part of what is asked
-        """Send, and read the whole reply within `timeout` seconds.
-
-        Returns:
-            The reply whatever its status, or the failure and whether the request had left.
-        """
-        try:
-            async with asyncio.timeout(timeout):
-                response = await self._exchange
-                body = await _read(response)
-                return Reply(status=response.status, body=body, headers=response.headers)
-        except Exception as error:  # noqa: BLE001 -- whatever a connector, proxy or codec raises is sorted by `left`
-            connected = not isinstance(error, _NO_CONNECTION)
-            left = connected if self._form is None else self.left
-            return Failure(left=left, error=error)
-        finally:
-            if self._form is not None:
-                self._form.seal()
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:
@@ -259,14 +231,26 @@ class Transport:
             self._own = loop, session
         return self._own[1]
 
-    def attempt(self, request: Request) -> "Attempt":
-        """Return one attempt at `request`, ready to run.
+    async def send(
+        self,
+        request: Request,
+        form: OneShotForm | None,
+        timeout: float | None,  # noqa: ASYNC109 -- the bound is part of what is asked
+    ) -> Reply | Failure:
+        """Make one attempt: send, and read the whole reply.
+
+        Args:
+            request: What to send.
+            form: Its form for this one attempt; it knows whether it left even if this is cancelled.
+            timeout: The seconds that all of it may take, or None.
+
+        Returns:
+            The reply whatever its status, or the failure and whether the request had left.
 
         Raises:
             ConfigurationError: The client or the borrowed session is closed.
         """
-        send = self._session().request
-        form = None if request.form is None else OneShotForm(request.form)
+        session = self._session()
         path, _, query = request.path.partition("?")
         # A fifth of the time that parsing it from text takes, and hardly any two are the same.
         url = URL.build(
@@ -276,20 +260,27 @@ class Transport:
             query_string=query,
             encoded=True,
         )
-        return Attempt(
-            form,
-            send(
-                request.method,
-                url,
-                data=form,
-                headers=self._request_headers,
-                allow_redirects=False,
-                raise_for_status=False,
-                proxy=self._proxy,
-                proxy_headers=self._proxy_headers,
-                timeout=_NO_TIMEOUT,
-            ),
-        )
+        try:
+            async with asyncio.timeout(timeout):
+                response = await session.request(
+                    request.method,
+                    url,
+                    data=form,
+                    headers=self._request_headers,
+                    allow_redirects=False,
+                    raise_for_status=False,
+                    proxy=self._proxy,
+                    proxy_headers=self._proxy_headers,
+                    timeout=_NO_TIMEOUT,
+                )
+                body = await _read(response)
+                return Reply(status=response.status, body=body, headers=response.headers)
+        except Exception as error:  # noqa: BLE001 -- whatever a connector, proxy or codec raises is sorted by `left`
+            left = not isinstance(error, _NO_CONNECTION) if form is None else form.left
+            return Failure(left=left, error=error)
+        finally:
+            if form is not None:
+                form.seal()
 
     async def aclose(self) -> None:
         """Close the own session; a borrowed one stays open."""
