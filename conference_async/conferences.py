@@ -22,6 +22,7 @@ from conference_async.errors import (
     RequestTimeout,
 )
 from conference_async.lookup import live_conference
+from conference_async.masking import mask
 from conference_async.models import (
     Conference,
     ConferenceChange,
@@ -280,7 +281,7 @@ class ConferenceHandle:
         return await self._sender.request(request, resource="conference")
 
     def __repr__(self) -> str:
-        return f"<ConferenceHandle {self.name!r}>"
+        return mask(f"<ConferenceHandle {self.name!r}>")
 
 
 async def _logged(hang_up: Coroutine[Any, Any, None]) -> None:

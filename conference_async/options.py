@@ -6,6 +6,7 @@ import attrs
 
 from conference_async.errors import ConfigurationError
 from conference_async.line import Priority
+from conference_async.masking import mask
 from conference_async.retry import Outcome, RetryPolicy
 
 
@@ -23,7 +24,7 @@ class AttemptEvent:
     number: int
     """1 for the first attempt of the operation."""
 
-    label: str | None
+    label: str | None = attrs.field(repr=lambda label: mask(repr(label)))
     """The label that a create carried; None for other operations."""
 
     queue_wait: float

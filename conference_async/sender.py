@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 from contextlib import nullcontext
 
 import attrs
@@ -234,6 +235,19 @@ def _gone(result: Reply | Failure, history: list[Attempted]) -> bool:
 def cause(result: Reply | Failure) -> BaseException | None:
     """Return what an error about this result is chained to."""
     return result.error if isinstance(result, Failure) else None
+
+
+def what_came(exchange: Exchange, unread: BaseException | None) -> str:
+    """Return what came of an attempt in doubt, in words; `unread` is what is wrong with a reply."""
+    if isinstance(exchange.result, Reply):
+        why = exchange.attempted.outcome.value if unread is None else str(unread)
+        return f"the service answered {exchange.result.status} ({why})"
+    return f"no whole answer came ({describe(exchange.result.error)})"
+
+
+def seconds_left(deadline_at: float | None) -> float:
+    """Return the seconds until an instant of the loop's clock; None is never."""
+    return math.inf if deadline_at is None else deadline_at - asyncio.get_running_loop().time()
 
 
 def describe(error: BaseException) -> str:

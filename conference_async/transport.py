@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from email.utils import parsedate_to_datetime
 from typing import TypeVar
 from urllib.parse import urlsplit
 
@@ -13,14 +12,18 @@ from aiohttp.abc import AbstractStreamWriter
 from yarl import URL
 
 from conference_async import __version__
-from conference_async.credentials import Credentials
+from conference_async.credentials import Credentials, split_proxy
 from conference_async.errors import ConfigurationError, UnexpectedReply
+from conference_async.masking import mask
+from conference_async.wire.readings import read_date
 
 T = TypeVar("T")
 
 FORM = "application/x-www-form-urlencoded"
 MAX_REPLY_BYTES = 32 * 1024 * 1024
 """The longest reply that is read; a page of 1,000 participants has less than one MiB."""
+
+_LONGEST_COUNT = 9
 
 _NO_CONNECTION = (aiohttp.ClientConnectorError, aiohttp.ClientHttpProxyError)
 _USER_AGENT = f"conference-async/{__version__} aiohttp/{aiohttp.__version__}"
@@ -37,10 +40,10 @@ class Request:
     """The operation, for events and logs: ``create``, ``fetch``, …"""
 
     method: str
-    path: str
+    path: str = attrs.field(repr=mask)
     """Path and query, percent-encoded, beginning with a slash."""
 
-    form: bytes | None = None
+    form: bytes | None = attrs.field(default=None, repr=False)
     """The encoded form, or None for a request without a body. Whatever must not be repeated
     behind our back has one, if an empty one: aiohttp repeats some requests by itself."""
 
@@ -83,12 +86,12 @@ class Reply:
     def concurrent_requests(self) -> int | None:
         """How many requests the account had under way."""
         count = self.headers.get("Twilio-Concurrent-Requests", "")
-        return int(count) if count.isdecimal() else None
+        return int(count) if count.isdecimal() and len(count) <= _LONGEST_COUNT else None
 
     @property
     def date(self) -> datetime | None:
         """The service's clock, to the second."""
-        return _date(self.headers.get("Date"))
+        return read_date(self.headers.get("Date", ""))
 
     @property
     def retry_after(self) -> float | None:
@@ -98,7 +101,7 @@ class Reply:
             return None
         if after.isdecimal():
             return float(after)
-        until, now = _date(after), self.date
+        until, now = read_date(after), self.date
         return None if until is None or now is None else max(0.0, (until - now).total_seconds())
 
 
@@ -162,13 +165,6 @@ async def _read(response: aiohttp.ClientResponse) -> bytes:
         return bytes(body)
 
 
-def _date(text: str | None) -> datetime | None:
-    try:
-        return parsedate_to_datetime(text) if text else None
-    except ValueError:
-        return None
-
-
 class Transport:
     """Makes attempts on an aiohttp session, its own or a borrowed one.
 
@@ -193,14 +189,21 @@ class Transport:
     ) -> None:
         base = urlsplit(base_url)
         self._scheme, self._authority, self._prefix = base.scheme, base.netloc, base.path
-        self._headers = {
+        headers = {
             "Authorization": credentials.authorization,
             "Accept": "application/json",
             "Accept-Charset": "utf-8",
             "User-Agent": _USER_AGENT,
         }
         self._borrowed = session
-        self._proxy = proxy
+        self._proxy, self._proxy_headers = split_proxy(proxy)
+        if self._scheme == "http":  # there is no tunnel: the proxy reads the request itself
+            headers |= self._proxy_headers
+        # Once per session, and not with each request, where that is safe: aiohttp shows the
+        # headers of a session to a proxy that is asked for a tunnel, our token with them.
+        per_session = session is None and proxy is None
+        self._session_headers = headers if per_session else None
+        self._request_headers = None if per_session else headers
         self._trust_env = trust_env
         self._connections = connections
         self._own: tuple[asyncio.AbstractEventLoop, aiohttp.ClientSession] | None = None
@@ -215,8 +218,12 @@ class Transport:
             return self._borrowed
         loop = asyncio.get_running_loop()
         if self._own is None or self._own[0] is not loop:
+            if self._own is not None and self._own[0].is_running():
+                raise ConfigurationError(
+                    "this client is in use on another running event loop; make one for each loop"
+                )
             session = aiohttp.ClientSession(
-                headers=self._headers,  # once, and not with each request
+                headers=self._session_headers,
                 connector=aiohttp.TCPConnector(limit=self._connections),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 trust_env=self._trust_env,
@@ -259,10 +266,11 @@ class Transport:
                     request.method,
                     url,
                     data=form,
-                    headers=None if self._borrowed is None else self._headers,
+                    headers=self._request_headers,
                     allow_redirects=False,
                     raise_for_status=False,
                     proxy=self._proxy,
+                    proxy_headers=self._proxy_headers,
                     timeout=_NO_TIMEOUT,
                 )
                 body = await _read(response)

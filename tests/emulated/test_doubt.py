@@ -1,6 +1,7 @@
 """Where a create stops decides whether it is in doubt."""
 
 import asyncio
+from contextlib import suppress
 
 import pytest
 
@@ -12,6 +13,8 @@ from conference_async import (
     Credentials,
     DeadlineExceeded,
     OutcomeUnknown,
+    PersonalData,
+    RetryPolicy,
 )
 from conference_async.emulator import Emulator, Fault
 
@@ -125,11 +128,12 @@ async def test_cancelled_while_it_connects_nothing_is_in_doubt() -> None:
 
 
 async def test_a_client_that_is_closed_meanwhile_sends_nothing(emulator: Emulator) -> None:
-    """Who still stands in line is told, instead of opening a session that nobody closes."""
+    """Who still stands in line is told, and the slot is somebody else's."""
+    limit = CreateLimit(1)
     async with ConferenceClient(
         Credentials(emulator.account_sid, emulator.auth_token),
         base_url=emulator.base_url,
-        limit=CreateLimit(1),
+        limit=limit,
     ) as client:
         room = client.conferences("standup")
         tasks = [
@@ -141,6 +145,54 @@ async def test_a_client_that_is_closed_meanwhile_sends_nothing(emulator: Emulato
     with pytest.raises(ConfigurationError, match="closed"):
         await tasks[1]
     assert emulator.count("create") == 1
+    assert limit.snapshot().next_start == pytest.approx(0, abs=1e-6)
+
+
+async def test_a_deadline_that_has_come_sends_nothing(
+    client: ConferenceClient, emulator: Emulator
+) -> None:
+    """Not even if `before_send` brings its writing to an end instead of being cancelled."""
+
+    async def determined(_label: str | None, _attempt: int) -> None:
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(60)
+
+    view = client.with_options(deadline=0.1, before_send=determined)
+    with pytest.raises(DeadlineExceeded, match=r"deadline of 0\.1 s"):
+        await view.conferences("standup").participants.create(from_=FROM, to=TO)
+
+    assert emulator.count() == 0
+    await client.conferences("standup").participants.create(from_=FROM, to=TO)
+
+
+async def test_a_pause_before_a_repeat_ends_with_the_deadline(
+    client: ConferenceClient, emulator: Emulator
+) -> None:
+    """However long the policy would have it wait, the deadline is for the whole call."""
+    loop, policy = asyncio.get_running_loop(), RetryPolicy(base=30, maximum=30, lookups=1)
+    view = client.with_options(deadline=1, retry=policy, retry_unknown=True)
+    for _ in range(5):
+        emulator.faults.add(Fault.FAIL_500, times=4)
+        begun = loop.time()
+        with pytest.raises(OutcomeUnknown):
+            await view.conferences("standup").participants.create(from_=FROM, to=TO)
+        assert loop.time() - begun <= 1.001
+        emulator.faults.clear()
+
+
+async def test_a_number_in_a_label_is_not_logged(
+    client: ConferenceClient, emulator: Emulator, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A label should hold none, but one that does is warned of and no excuse to write it down."""
+    caplog.set_level("DEBUG", logger="conference_async")
+    emulator.faults.add(Fault.FAIL_500, times=20, on="conferences.list")
+    emulator.faults.add(Fault.FAIL_500)
+
+    with pytest.warns(PersonalData), pytest.raises(OutcomeUnknown):
+        await client.conferences("standup").participants.create(from_=FROM, to=TO, label=TO)
+
+    assert "looking for label ***5310 failed" in caplog.text
+    assert TO not in caplog.text
 
 
 async def test_attempts_are_logged_for_who_reads_debug(

