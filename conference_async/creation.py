@@ -156,9 +156,9 @@ class Creation:
             if (left := seconds_left(self._deadline_at)) <= 0:
                 raise self._too_late()
             times = {"entered": entered, "in_front": in_front, "sent": sent}
+            timeout = min(sender.options.timeout, left)
             try:
-                left = min(sender.options.timeout, left)
-                result = await sender.transport.send(self._request, form, left)
+                result = await sender.transport.send(self._request, form, timeout)
             except asyncio.CancelledError as cancelled:
                 if form.left:
                     failure = Failure(left=True, error=cancelled)
