@@ -9,6 +9,7 @@ import attrs
 
 from conference_async.errors import (
     ConferenceError,
+    ConfigurationError,
     DeadlineExceeded,
     LabelInUse,
     OutcomeUnknown,
@@ -29,8 +30,7 @@ FRESH = 0.25
 the starts of a second that has its own."""
 
 TOLD = 10.0
-"""Seconds for which `before_send` is not called again: if it took longer than a slot keeps, every
-slot would go stale."""
+"""Seconds until `before_send` is awaited again: one slower than `FRESH` must not go on for ever."""
 
 _DATE_ROUNDING = 2.0
 _log = logging.getLogger("conference_async.creation")
@@ -59,7 +59,7 @@ class Creation:
         )
         self._ticket = next_ticket()
         self._history: list[Attempted] = []
-        self._began = asyncio.get_running_loop().time()
+        self._sent_at = 0.0
         self._deadline_at = sender.deadline_at()
 
     async def run(self) -> Participant:
@@ -153,6 +153,8 @@ class Creation:
         form = OneShotForm(self._request.form or b"")
         try:
             sent = loop.time()
+            if not self._in_doubt:
+                self._sent_at = sent
             if (left := seconds_left(self._deadline_at)) <= 0:
                 raise self._too_late()
             times = {"entered": entered, "in_front": in_front, "sent": sent}
@@ -245,12 +247,8 @@ class Creation:
             LabelInUse: It finds somebody who was there before this create.
         """
         sender, label, policy = self._sender, self._label, self._sender.options.retry
-        ask = attrs.evolve(
-            sender,
-            options=attrs.evolve(
-                sender.options, deadline=None, retry=attrs.evolve(policy, attempts=1)
-            ),
-        ).request
+        once = attrs.evolve(sender.options, deadline=None, retry=attrs.evolve(policy, attempts=1))
+        ask = attrs.evolve(sender, options=once).request
         try:
             async with asyncio.timeout_at(deadline_at):
                 for number in range(policy.lookups):
@@ -259,6 +257,8 @@ class Creation:
                         found = await live_participant(
                             ask, sender.account_sid, self._conference, label or ""
                         )
+                    except ConfigurationError:  # the client is closed meanwhile
+                        return None
                     except ConferenceError as error:
                         _log.debug("looking for label %s failed: %s", mask(label or ""), error)
                         continue
@@ -269,13 +269,13 @@ class Creation:
         return None
 
     def _ours(self, found: Found) -> Participant:
-        """Return what the label found, unless it was there before this create began.
+        """Return what the label found, unless it was there before this create was sent.
 
         Both instants are the service's own, so that no clock of ours can be wrong.
         """
         created, seen = found.participant.date_created, found.seen_at
         if not self._own_label and created is not None and seen is not None:
-            age = asyncio.get_running_loop().time() - self._began + _DATE_ROUNDING
+            age = asyncio.get_running_loop().time() - self._sent_at + _DATE_ROUNDING
             if created < seen - timedelta(seconds=age):
                 raise LabelInUse(
                     f"create: label {self._label!r} belongs to a participant who was in the "

@@ -12,6 +12,7 @@ from conference_async import (
     CreateLimit,
     Credentials,
     DeadlineExceeded,
+    LabelInUse,
     OutcomeUnknown,
     PersonalData,
     RetryPolicy,
@@ -35,6 +36,32 @@ async def test_a_label_of_the_callers_finds_an_unanswered_create_too(
 
     assert (created.label, created.reconciled) == ("alice", True)
     assert emulator.rings(TO) == 1
+
+
+async def test_who_came_while_a_create_stood_in_line_is_not_taken_for_it(
+    emulator: Emulator,
+) -> None:
+    """Only what was placed since it was sent can be its own; this one never rang."""
+    async with ConferenceClient(
+        Credentials(emulator.account_sid, emulator.auth_token),
+        base_url=emulator.base_url,
+        limit=CreateLimit(1),
+    ) as client:
+        participants = client.conferences("standup").participants
+        others = [
+            asyncio.ensure_future(
+                participants.create(from_=FROM, to=f"+1555867{n:04}", label=label)
+            )
+            for n, label in enumerate(["alice", "b", "c", "d", "e"])
+        ]
+        namesake = asyncio.ensure_future(participants.create(from_=FROM, to=TO, label="alice"))
+        await asyncio.wait(others)
+        emulator.faults.add(Fault.FAIL_500, on="create")
+
+        with pytest.raises(LabelInUse):
+            await namesake
+
+    assert emulator.rings(TO) == 0
 
 
 async def test_what_stops_a_repeat_leaves_the_first_attempt_in_doubt(
@@ -146,6 +173,27 @@ async def test_a_client_that_is_closed_meanwhile_sends_nothing(emulator: Emulato
         await tasks[1]
     assert emulator.count("create") == 1
     assert limit.snapshot().next_start == pytest.approx(0, abs=1e-6)
+
+
+async def test_who_is_in_flight_when_the_client_is_closed_is_told_at_once(
+    emulator: Emulator,
+) -> None:
+    """The outcome is unknown, and a closed client cannot find out more."""
+    emulator.latency = 5
+    loop = asyncio.get_running_loop()
+    async with ConferenceClient(
+        Credentials(emulator.account_sid, emulator.auth_token),
+        base_url=emulator.base_url,
+        limit=CreateLimit(1),
+    ) as client:
+        create = client.conferences("standup").participants.create(from_=FROM, to=TO)
+        task = asyncio.ensure_future(create)
+        await asyncio.sleep(1)
+
+    with pytest.raises(OutcomeUnknown):
+        await task
+    assert loop.time() == pytest.approx(1, abs=1e-3)
+    assert emulator.rings(TO) == 1
 
 
 async def test_a_deadline_that_has_come_sends_nothing(
