@@ -144,12 +144,14 @@ async def test_a_create_interrupted_in_flight_is_in_doubt(
     assert "It may have been placed" in ended.err
 
 
-async def test_a_reader_that_leaves_ends_it_quietly(shell: "Shell") -> None:
-    """`conference-async … | head` is no error worth a message."""
+@pytest.mark.parametrize("command", [["completion", "bash"], ["list", "standup", "--json"]])
+async def test_a_reader_that_leaves_ends_it_quietly(command: list[str], shell: "Shell") -> None:
+    """`conference-async … | head` is no error worth a message, not even in the midst of a list."""
+    await shell.run(*CREATE)
     reader, writer = os.pipe()
     os.close(reader)
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "conference_async", "completion", "bash"),
+        *(sys.executable, "-u", "-m", "conference_async", *command),
         stdout=writer,
         stderr=asyncio.subprocess.PIPE,
         env=shell.environment,
