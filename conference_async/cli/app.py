@@ -72,8 +72,10 @@ for _name, (_place, _group, _example) in _COMMANDS.items():
 
 
 @app.command(
-    help_epilogue="Example, for bash: `conference-async completion bash > "
-    "~/.local/share/bash-completion/completions/conference-async`"
+    help_epilogue="Examples: `conference-async completion bash > "
+    "~/.local/share/bash-completion/completions/conference-async`; "
+    "`conference-async completion fish > ~/.config/fish/completions/conference-async.fish`; "
+    "for zsh, a file `_conference-async` in a folder of `$fpath`."
 )
 def completion(shell: Literal["bash", "zsh", "fish"], /) -> None:
     """Print what lets a shell complete commands and options.
@@ -82,6 +84,8 @@ def completion(shell: Literal["bash", "zsh", "fish"], /) -> None:
         shell: The shell.
     """
     print(app.generate_completion(shell=shell), end="")
+    if shell == "fish":  # which offers files as commands too, unless told
+        print("complete -c conference-async -n __fish_use_subcommand -f")
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -75,6 +75,7 @@ def test_completion_for_each_shell(shell: str, capsys: pytest.CaptureFixture[str
     script = capsys.readouterr().out
     assert "unhold" in script
     assert "show-numbers" in script
+    assert script.endswith("-n __fish_use_subcommand -f\n") is (shell == "fish")
 
 
 async def test_version(bare_shell: "Shell") -> None:
