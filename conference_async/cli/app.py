@@ -70,12 +70,26 @@ for _name, (_place, _group, _example) in _COMMANDS.items():
         **({"help_epilogue": f"Example: `conference-async {_example}`"} if _example else {}),
     )
 
+_COMPLETION_ENDS = {
+    # Files are offered as commands too, unless this says no.
+    "fish": "complete -c conference-async -n __fish_use_subcommand -f\n",
+    # The script only defines a function: call it if this is an autoloaded file, else register it.
+    "zsh": """
+if [[ $funcstack[1] == _*conference-async ]]; then
+  _cyclopts_conference-async "$@"
+else
+  compdef _cyclopts_conference-async conference-async
+fi
+""",
+}
+
 
 @app.command(
     help_epilogue="Examples: `conference-async completion bash > "
     "~/.local/share/bash-completion/completions/conference-async`; "
     "`conference-async completion fish > ~/.config/fish/completions/conference-async.fish`; "
-    "for zsh, a file `_conference-async` in a folder of `$fpath`."
+    "`source <(conference-async completion zsh)` in `~/.zshrc`, or a file `_conference-async` in "
+    "a folder of `$fpath`."
 )
 def completion(shell: Literal["bash", "zsh", "fish"], /) -> None:
     """Print what lets a shell complete commands and options.
@@ -83,9 +97,7 @@ def completion(shell: Literal["bash", "zsh", "fish"], /) -> None:
     Args:
         shell: The shell.
     """
-    print(app.generate_completion(shell=shell), end="")
-    if shell == "fish":  # which offers files as commands too, unless told
-        print("complete -c conference-async -n __fish_use_subcommand -f")
+    print(app.generate_completion(shell=shell), end=_COMPLETION_ENDS.get(shell, ""))
 
 
 def run(arguments: Sequence[str]) -> int:
