@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from conference_async.cluster.shared_campaign import SharedCampaign
     from conference_async.cluster.slots import SlotStore
     from conference_async.cluster.sqlite_store import SQLiteLimit
-    from conference_async.conferences import ConferenceHandle, Conferences
+    from conference_async.conferences import ConferenceFilters, ConferenceHandle, Conferences
     from conference_async.credentials import Credentials
     from conference_async.dialer import (
         CallingHours,
@@ -70,7 +70,7 @@ if TYPE_CHECKING:
     from conference_async.notices import ConferenceWarning, IgnoredParameter, PersonalData
     from conference_async.options import AttemptEvent
     from conference_async.participant_handle import ParticipantHandle
-    from conference_async.participants import Participants
+    from conference_async.participants import ParticipantFilters, Participants
     from conference_async.retry import Outcome, RetryPolicy
     from conference_async.waiting import Polling, dial_and_wait
 
@@ -86,7 +86,7 @@ _HOMES = {
     "cluster.shared_campaign": ["SharedCampaign"],
     "cluster.slots": ["SlotStore"],
     "cluster.sqlite_store": ["SQLiteLimit"],
-    "conferences": ["ConferenceHandle", "Conferences"],
+    "conferences": ["ConferenceFilters", "ConferenceHandle", "Conferences"],
     "credentials": ["Credentials"],
     "dialer": [
         "CallingHours",
@@ -138,7 +138,7 @@ _HOMES = {
     "notices": ["ConferenceWarning", "IgnoredParameter", "PersonalData"],
     "options": ["AttemptEvent"],
     "participant_handle": ["ParticipantHandle"],
-    "participants": ["Participants"],
+    "participants": ["ParticipantFilters", "Participants"],
     "retry": ["Outcome", "RetryPolicy"],
     "waiting": ["Polling", "dial_and_wait"],
 }
@@ -154,6 +154,7 @@ __all__ = [
     "ConferenceChange",
     "ConferenceClient",
     "ConferenceError",
+    "ConferenceFilters",
     "ConferenceFull",
     "ConferenceHandle",
     "ConferenceNotActive",
@@ -184,6 +185,7 @@ __all__ = [
     "OutcomeUnknown",
     "Participant",
     "ParticipantChange",
+    "ParticipantFilters",
     "ParticipantHandle",
     "ParticipantNotFound",
     "ParticipantStatus",

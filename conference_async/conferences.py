@@ -4,7 +4,7 @@ import asyncio
 import builtins
 import logging
 from collections.abc import AsyncGenerator, Coroutine
-from contextlib import aclosing, asynccontextmanager, suppress
+from contextlib import asynccontextmanager, suppress
 from datetime import date
 from operator import attrgetter
 from typing import Any, Final, Literal, TypedDict, Unpack
@@ -109,9 +109,10 @@ class Conferences:
             **filters: See `ConferenceFilters`.
         """
         listing = self._listing(page_size_for(limit, page_size), filters)
-        async with aclosing(listing.stream(limit)) as conferences:
-            async for conference in conferences:
-                yield conference
+        async with listing.walk(limit) as pages:
+            async for page in pages:
+                for conference in page:
+                    yield conference
 
     async def list(
         self,
@@ -129,7 +130,7 @@ class Conferences:
     ) -> AsyncGenerator[builtins.list[Conference], None]:
         """Yield what `stream` yields, a page at a time."""
         listing = self._listing(page_size_for(None, page_size), filters)
-        async with aclosing(listing.pages()) as pages:
+        async with listing.walk() as pages:
             async for page in pages:
                 yield page
 

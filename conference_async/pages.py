@@ -2,10 +2,9 @@
 
 import asyncio
 import math
-from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing
+from collections.abc import Callable
 from itertools import islice
-from typing import Generic, TypeVar
+from typing import Generic, Self, TypeVar
 
 import attrs
 
@@ -47,42 +46,12 @@ class Listing(Generic[T]):
     key: Callable[[T], object]
     resource: str
 
-    async def pages(self, limit: int | None = None) -> AsyncGenerator[list[T], None]:
-        """Yield the items of each page, at most `limit` in all; one page is fetched ahead."""
-        path: str | None = self.path
-        left = math.inf if limit is None else limit
-        visited: set[str] = set()
-        seen: set[object] = set()
-        seen_before: set[object] = set()
-        ahead = self._fetch(self.path)
-        try:
-            while path is not None:
-                visited.add(path)
-                items, linked = await ahead
-                keys = list(map(self.key, items))
-                fresh = [
-                    item
-                    for item, key in zip(items, keys, strict=True)
-                    if key not in seen and key not in seen_before
-                ]
-                left -= len(fresh)
-                path = None if linked is None or left <= 0 else next_page_path(linked)
-                if path in visited:
-                    raise UnexpectedReply(
-                        f"{self.kind}: a page links to one that was read already, so the list "
-                        "would never end; repeat it from the start"
-                    )
-                if path is not None:
-                    ahead = self._fetch(path)
-                seen.update(keys)
-                if len(seen) >= REMEMBERED:
-                    seen, seen_before = set(), seen
-                yield fresh if left >= 0 else fresh[: int(left)]
-        finally:
-            ahead.cancel()
-            await asyncio.gather(ahead, return_exceptions=True)
+    def walk(self, limit: int | None = None) -> "Walk[T]":
+        """Return a walk through the list, of `limit` items at most; use it with ``async with``."""
+        return Walk(self, limit)
 
-    def _fetch(self, path: str) -> "asyncio.Task[tuple[list[T], str | None]]":
+    def fetch(self, path: str) -> "asyncio.Task[tuple[list[T], str | None]]":
+        """Begin to fetch a page."""
         return asyncio.create_task(self._page(path))
 
     async def _page(self, path: str) -> tuple[list[T], str | None]:
@@ -99,14 +68,64 @@ class Listing(Generic[T]):
             raise
         return items, page.next_page_uri
 
-    async def stream(self, limit: int | None) -> AsyncGenerator[T, None]:
-        """Yield the items one by one, at most `limit` of them."""
-        if limit == 0:
-            return
-        async with aclosing(self.pages(limit)) as pages:
-            async for page in pages:
-                for item in page:
-                    yield item
+
+class Walk(Generic[T]):
+    """One walk through a list: an iterator of pages, of which one is fetched ahead.
+
+    It is no generator: an event loop that ends closes all generators at once, and of those that
+    hold each other it complains.
+    """
+
+    def __init__(self, listing: Listing[T], limit: int | None) -> None:
+        self._listing = listing
+        self._left = math.inf if limit is None else limit
+        self._path = listing.path
+        self._ahead: asyncio.Task[tuple[list[T], str | None]] | None = None
+        self._visited: set[str] = set()
+        self._seen: set[object] = set()
+        self._seen_before: set[object] = set()
+
+    async def __aenter__(self) -> Self:
+        if self._left > 0:
+            self._ahead = self._listing.fetch(self._path)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._ahead is not None:
+            self._ahead.cancel()
+            await asyncio.gather(self._ahead, return_exceptions=True)
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> list[T]:
+        if self._ahead is None:
+            raise StopAsyncIteration
+        items, link = await self._ahead
+        keys = list(map(self._listing.key, items))
+        fresh = [
+            item
+            for item, key in zip(items, keys, strict=True)
+            if key not in self._seen and key not in self._seen_before
+        ]
+        self._left -= len(fresh)
+        self._ahead = self._follow(link)
+        self._seen.update(keys)
+        if len(self._seen) >= REMEMBERED:
+            self._seen, self._seen_before = set(), self._seen
+        return fresh if self._left >= 0 else fresh[: int(self._left)]
+
+    def _follow(self, link: str | None) -> "asyncio.Task[tuple[list[T], str | None]] | None":
+        if link is None or self._left <= 0:
+            return None
+        self._visited.add(self._path)
+        self._path = next_page_path(link)
+        if self._path in self._visited:
+            raise UnexpectedReply(
+                f"{self._listing.kind}: a page links to one that was read already, so the list "
+                "would never end; repeat it from the start"
+            )
+        return self._listing.fetch(self._path)
 
 
 def page_size_for(limit: int | None, page_size: int | None) -> int | None:

@@ -2,7 +2,6 @@
 
 import builtins
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
-from contextlib import aclosing
 from operator import attrgetter
 from typing import TypeAlias, TypedDict, Unpack
 
@@ -96,9 +95,10 @@ class Participants:
             ConferenceError: Any error of the tree but those of a create.
         """
         listing = await self._listing(page_size_for(limit, page_size), filters)
-        async with aclosing(listing.stream(limit)) as participants:
-            async for participant in participants:
-                yield participant
+        async with listing.walk(limit) as pages:
+            async for page in pages:
+                for participant in page:
+                    yield participant
 
     async def list(
         self,
@@ -116,7 +116,7 @@ class Participants:
     ) -> AsyncGenerator[builtins.list[Participant], None]:
         """Yield what `stream` yields, a page at a time."""
         listing = await self._listing(page_size_for(None, page_size), filters)
-        async with aclosing(listing.pages()) as pages:
+        async with listing.walk() as pages:
             async for page in pages:
                 yield page
 

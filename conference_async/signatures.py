@@ -35,9 +35,14 @@ def takes_fields(
         def value_of(*args: P.args, **fields: P.kwargs) -> ValueT:
             if not args:
                 return value_type(*args, **fields)
-            if len(args) > 1 or fields:
-                raise TypeError(f"{method.__name__}() takes one value, or keywords, not both")
-            return cast("ValueT", args[0])
+            value, *more = args
+            wanted = cast("type[ValueT]", value_type)
+            if more or fields or not isinstance(value, wanted):
+                raise TypeError(
+                    f"{method.__name__}() takes one {wanted.__name__}, or its fields as keywords, "
+                    "not both"
+                )
+            return value
 
         def called(self: object, *args: P.args, **fields: P.kwargs) -> ResultT:
             return method(self, value_of(*args, **fields))

@@ -70,10 +70,26 @@ for _name, (_place, _group, _example) in _COMMANDS.items():
         **({"help_epilogue": f"Example: `conference-async {_example}`"} if _example else {}),
     )
 
+_COMPLETION_ENDS = {
+    # Files are offered as commands too, unless this says no.
+    "fish": "complete -c conference-async -n __fish_use_subcommand -f\n",
+    # The script only defines a function: call it if this is an autoloaded file, else register it.
+    "zsh": """
+if [[ $funcstack[1] == _*conference-async ]]; then
+  _cyclopts_conference-async "$@"
+else
+  compdef _cyclopts_conference-async conference-async
+fi
+""",
+}
+
 
 @app.command(
-    help_epilogue="Example, for bash: `conference-async completion bash > "
-    "~/.local/share/bash-completion/completions/conference-async`"
+    help_epilogue="Examples: `conference-async completion bash > "
+    "~/.local/share/bash-completion/completions/conference-async`; "
+    "`conference-async completion fish > ~/.config/fish/completions/conference-async.fish`; "
+    "`source <(conference-async completion zsh)` in `~/.zshrc`, or a file `_conference-async` in "
+    "a folder of `$fpath`."
 )
 def completion(shell: Literal["bash", "zsh", "fish"], /) -> None:
     """Print what lets a shell complete commands and options.
@@ -81,7 +97,7 @@ def completion(shell: Literal["bash", "zsh", "fish"], /) -> None:
     Args:
         shell: The shell.
     """
-    print(app.generate_completion(shell=shell), end="")
+    print(app.generate_completion(shell=shell), end=_COMPLETION_ENDS.get(shell, ""))
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -3,7 +3,7 @@
 import asyncio
 import os
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Annotated
 
 from cyclopts import Parameter, validators
@@ -13,6 +13,8 @@ from conference_async.cli.problems import say
 from conference_async.client import ConferenceClient
 from conference_async.credentials import Credentials
 from conference_async.emulator import Emulator
+from conference_async.emulator.numbers import SCRIPTS
+from conference_async.errors import ConfigurationError
 
 _REHEARSING = f"AC{0:032x}"
 
@@ -31,6 +33,9 @@ async def emulator(
     every command and program there. Account and token are those of TWILIO_ACCOUNT_SID and
     TWILIO_AUTH_TOKEN, or made up.
 
+    Everybody picks up and stays, but for five numbers: +15550000001 is busy, +15550000002 never
+    answers, +15550000003 is a machine, +15550000004 fails, and +15550000005 hangs up.
+
     Args:
         host: The address to listen on.
         port: The port to listen on; 0 takes a free one.
@@ -48,8 +53,10 @@ async def emulator(
         account_sid=os.environ.get("TWILIO_ACCOUNT_SID"),
         auth_token=os.environ.get("TWILIO_AUTH_TOKEN"),
     )
+    for number, script in SCRIPTS.items():
+        service.script(number, script)
     with on_interrupt(stopped.set):
-        async with service as running:
+        async with _listening(service) as running:
             print(running.base_url)
             print(f"export CONFERENCE_ASYNC_BASE_URL={running.base_url}")
             _print_setting("TWILIO_ACCOUNT_SID", running.account_sid)
@@ -58,7 +65,21 @@ async def emulator(
                 print("unset TWILIO_API_KEY TWILIO_API_SECRET")
             print("# Ctrl-C ends it", flush=True)
             await stopped.wait()
-    say(f"{len(service.starts)} calls were placed")
+    say(f"calls placed: {len(service.starts)}")
+
+
+@asynccontextmanager
+async def _listening(service: Emulator) -> AsyncGenerator[Emulator, None]:
+    async with AsyncExitStack() as stack:
+        try:
+            running = await stack.enter_async_context(service)
+        except OSError as error:
+            reason = str(error.strerror).rpartition(": ")[2]
+            raise ConfigurationError(
+                f"cannot listen on {service.host}, port {service.port}: {reason}; "
+                "--port 0 takes a free one"
+            ) from error
+        yield running
 
 
 @asynccontextmanager

@@ -64,10 +64,10 @@ class Output:
         ]
         if sys.stdout.isatty():
             from rich.console import Console
-            from rich.table import Table
+            from rich.table import Column, Table
             from rich.text import Text
 
-            table = Table.grid(padding=(0, 2))
+            table = Table.grid("", Column(overflow="fold"), padding=(0, 2))
             for name, text in pairs:
                 table.add_row(Text(name, style="bold"), Text(text))
             Console(highlight=False).print(table)
@@ -85,7 +85,9 @@ class Output:
             return "-"
         if isinstance(content, bool):
             return "yes" if content else "no"
-        text = content.isoformat(" ") if isinstance(content, datetime) else str(content)
+        if isinstance(content, datetime):
+            return content.isoformat(" ").replace("+00:00", "Z")
+        text = str(content)
         return printable(text if self.show_numbers else mask(text))
 
     def dumped(self, content: object) -> str:
@@ -123,7 +125,7 @@ class Output:
         from rich.table import Table
         from rich.text import Text
 
-        table = Table(box=box.SIMPLE_HEAD)
+        table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
         for heading in columns:
             table.add_column(heading, no_wrap="SID" in heading, overflow="fold")
         for row in rows:

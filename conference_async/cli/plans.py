@@ -82,11 +82,17 @@ def refuse_bad(preview: Preview, options: PlanOptions) -> None:
         first = preview.problems[0]
         raise ConfigurationError(
             f"{preview.bad} of {preview.rows} rows cannot be dialled (row {first.row}: "
-            f"{first.reason}), so nobody was called; mend them, or leave them out with "
-            "--skip-bad-rows"
+            f"{first.reason}), so nobody was called; {_remedy(first.reason, options)}"
         )
     if not preview.good:
         raise ConfigurationError("there is nobody to call in this file")
+
+
+def _remedy(reason: str, options: PlanOptions) -> str:
+    for column, given in (("conference", options.conference), ("from_", options.from_)):
+        if given is None and reason.startswith(f"{column}: "):
+            return f"say --{column.strip('_')}, or add a column {column}"
+    return "mend them, or leave them out with --skip-bad-rows"
 
 
 def confirmed(question: str) -> bool:

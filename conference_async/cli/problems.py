@@ -20,7 +20,7 @@ import sys
 import warnings
 from collections.abc import Callable
 
-from cyclopts import CycloptsError
+from cyclopts import CycloptsError, UnusedCliTokensError
 
 from conference_async.cli.printable import printable
 from conference_async.errors import (
@@ -88,11 +88,20 @@ def report(error: Exception) -> int:
             code = UNREACHABLE
         case OSError(filename=str(path), strerror=str(reason)):
             return say(f"error: {path}: {reason}", WRONG_USE)
-        case CycloptsError() | OSError():
+        case CycloptsError():
+            return say(f"error: {_misused(error)}", WRONG_USE)
+        case OSError():
             code = WRONG_USE
         case _:
             return say(f"this should not happen, please report it: {error!r}", DEFECT)
     return say(f"error: {error}", code)
+
+
+def _misused(error: CycloptsError) -> str:
+    text = str(error)
+    if isinstance(error, UnusedCliTokensError):
+        text = f"too many arguments: {' '.join(error.unused_tokens or ())}."
+    return " ".join((text, "See", "conference-async", *(error.command_chain or ()), "--help"))
 
 
 def say(text: str, code: int = DONE) -> int:

@@ -26,7 +26,7 @@ class DialProgress:
     """Counts outcomes and shows rate, ETA and queue time on stderr while it is entered.
 
     Args:
-        total: How many targets there are.
+        total: How many targets there are; if none, only what comes all the same is shown.
         cps: The calls per second that they are dialled at.
         quiet: Whether to show nothing.
     """
@@ -41,7 +41,7 @@ class DialProgress:
         self._task: TaskID | None = None
 
     def __enter__(self) -> Self:
-        if not self._quiet and sys.stderr.isatty():
+        if self._total and not self._quiet and sys.stderr.isatty():
             self._bar = Progress(
                 TextColumn("dialling"),
                 BarColumn(bar_width=_WIDTH),
@@ -61,7 +61,7 @@ class DialProgress:
     ) -> None:
         if self._bar is not None:
             self._bar.stop()
-        elif not self._quiet:
+        elif not self._quiet and (self._total or self.counts):
             say(self._line())
 
     def count(self, state: str, *, queue_time: int = 0, problem: str | None = None) -> None:
@@ -85,10 +85,11 @@ class DialProgress:
 
     def _note(self) -> str:
         rate, left = self._rate(), max(0, self._total - self.counts.total())
-        eta = timedelta(seconds=round(left / (rate or self._cps)))
+        pace = [f"{rate:.1f}/s"] if rate else []
+        eta = [f"ETA {timedelta(seconds=round(left / (rate or self._cps)))}"] if left else []
         counts = [f"{number} {state}" for state, number in self.counts.items()]
         queue = [f"queue {self._queue_time} ms"] if self._queue_time else []
-        return ", ".join([f"{rate:.1f}/s", f"ETA {eta}", *counts, *queue])
+        return ", ".join([*pace, *eta, *counts, *queue])
 
     def _line(self) -> str:
         return f"{self.counts.total()} of {self._total}: {self._note()}"

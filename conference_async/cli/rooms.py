@@ -1,5 +1,6 @@
 """Commands about conferences and the people in them: one method of the library each."""
 
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Annotated, TypeAlias
 
 from cyclopts import Parameter
@@ -9,7 +10,8 @@ from conference_async.cli.output import CONFERENCES, PARTICIPANTS, PLAIN, Output
 from conference_async.cli.problems import say
 from conference_async.conferences import ConferenceFilters
 from conference_async.errors import ConfigurationError
-from conference_async.models import HttpMethod, NewParticipant, is_call_sid
+from conference_async.models import HttpMethod, NewParticipant, Participant, is_call_sid
+from conference_async.participant_handle import ParticipantHandle
 from conference_async.participants import ParticipantFilters
 
 Room: TypeAlias = Annotated[str, Parameter(help="The conference: its SID (CF…) or friendly name.")]
@@ -69,30 +71,29 @@ async def show(
             output.whole(await room.participants(participant).fetch())
 
 
-async def mute(
-    conference: Room,
-    participant: Who,
-    /,
-    *,
-    account: Account = FROM_ENVIRONMENT,
-    output: Output = PLAIN,
-) -> None:
-    """Let nobody hear a participant."""
-    async with account.participant(conference, participant) as person:
-        output.row(await person.mute(), PARTICIPANTS)
+def _of_one(
+    verb: Callable[[ParticipantHandle], Awaitable[Participant]], meaning: str
+) -> Callable[..., Coroutine[None, None, None]]:
+    """Return the command of a verb that needs no more than to know whom."""
+
+    async def command(
+        conference: Room,
+        participant: Who,
+        /,
+        *,
+        account: Account = FROM_ENVIRONMENT,
+        output: Output = PLAIN,
+    ) -> None:
+        async with account.participant(conference, participant) as person:
+            output.row(await verb(person), PARTICIPANTS)
+
+    command.__doc__ = meaning
+    return command
 
 
-async def unmute(
-    conference: Room,
-    participant: Who,
-    /,
-    *,
-    account: Account = FROM_ENVIRONMENT,
-    output: Output = PLAIN,
-) -> None:
-    """Let the others hear a participant again."""
-    async with account.participant(conference, participant) as person:
-        output.row(await person.unmute(), PARTICIPANTS)
+mute = _of_one(ParticipantHandle.mute, "Let nobody hear a participant.")
+unmute = _of_one(ParticipantHandle.unmute, "Let the others hear a participant again.")
+unhold = _of_one(ParticipantHandle.unhold, "Let a participant rejoin the conference.")
 
 
 async def hold(
@@ -108,19 +109,6 @@ async def hold(
     """Put a participant on hold: they hear music, and nobody hears them."""
     async with account.participant(conference, participant) as person:
         output.row(await person.hold(url, method=method), PARTICIPANTS)
-
-
-async def unhold(
-    conference: Room,
-    participant: Who,
-    /,
-    *,
-    account: Account = FROM_ENVIRONMENT,
-    output: Output = PLAIN,
-) -> None:
-    """Let a participant rejoin the conference."""
-    async with account.participant(conference, participant) as person:
-        output.row(await person.unhold(), PARTICIPANTS)
 
 
 async def announce(

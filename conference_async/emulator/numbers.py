@@ -1,6 +1,6 @@
 """Made-up numbers at whose other end something else happens than a person who picks up.
 
-The `emulator` fixture knows them; an emulator of your own learns them by
+The `emulator` fixture and ``conference-async emulator`` know them; one of your own learns them by
 ``for number, script in SCRIPTS.items(): emulator.script(number, script)``. Every other number is
 answered by a person who stays on the line.
 """

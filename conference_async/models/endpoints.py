@@ -67,7 +67,7 @@ def check_caller(parameter: str, caller: object, target: EndpointKind) -> None:
     if not isinstance(caller, str) or not caller:
         raise InvalidParameter(parameter, "must be given, as text", code=21213)
     if target == "phone" and not is_phone(caller):
-        problem = "must be a phone number such as +15017122661, because `to` is one"
+        problem = "must be a phone number (+ and digits, nothing between them), because `to` is one"
         raise InvalidParameter(parameter, problem, code=21212)
     if not (_CALLER.fullmatch(caller) and caller.isprintable()):
         problem = "must be a phone number, client:name, or only the username of a SIP address"

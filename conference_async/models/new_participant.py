@@ -213,7 +213,7 @@ class NewParticipant:
     extra: Extras = attrs.field(
         factory=dict, converter=copied, validator=only_unknown, hash=False, repr=names_only
     )
-    """Parameters newer than this library, by the service's names."""
+    """Parameters newer than this library, by the service's names: ``{"NewName": "value"}``."""
 
     def __attrs_post_init__(self) -> None:
         target = check_target(self.to)

@@ -6,13 +6,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from conference_async.emulator.numbers import BUSY
+
 if TYPE_CHECKING:
     from tests.cli.conftest import Shell
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 async def test_emulator_serves_and_ends(bare_shell: "Shell", number: signal.Signals) -> None:
-    """Line one is its URL, the next point a shell there, and Ctrl-C ends it with code 0."""
+    """Line one is its URL, the next point a shell there, and Ctrl-C ends it with code 0.
+
+    It knows the numbers that are busy and so on.
+    """
     process = await bare_shell.start(
         "emulator", "--port", "0", "--cps", "30", "--answer-after", "0"
     )
@@ -25,9 +30,11 @@ async def test_emulator_serves_and_ends(bare_shell: "Shell", number: signal.Sign
     assert created.code == 0
     listed = await bare_shell.run("list", "standup", "--json", **settings)
     assert [person["status"] for person in listed.json] == ["connected"]
+    await bare_shell.run(*create[:-1], BUSY, **settings)
+    assert (await bare_shell.run("list", "standup", "--json", **settings)).json == listed.json
     process.send_signal(number)
     ended = await bare_shell.end(process)
-    assert (ended.code, ended.err) == (0, "conference-async: 1 calls were placed\n")
+    assert (ended.code, ended.err) == (0, "conference-async: calls placed: 2\n")
 
 
 async def test_emulator_takes_the_account_of_the_environment(bare_shell: "Shell") -> None:
@@ -62,4 +69,4 @@ async def test_emulator_needs_a_free_port(bare_shell: "Shell") -> None:
         port = taken.sockets[0].getsockname()[1]
         ended = await bare_shell.process("emulator", "--port", str(port))
     assert ended.code == 2
-    assert "address already in use" in ended.err
+    assert f"cannot listen on 127.0.0.1, port {port}: address already in use; " in ended.err

@@ -55,6 +55,22 @@ def test_every_error_has_its_code(
     assert f"{code} " in LEGEND
 
 
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["nonsense"], "See conference-async --help"),
+        (["campaign", "nonsense"], "See conference-async campaign --help"),
+        (["create", "standup"], "--from requires an argument. See conference-async create --help"),
+        (["end", "standup", "now"], "too many arguments: now. See conference-async end --help"),
+    ],
+)
+async def test_wrong_usage_leads_to_the_help(
+    shell: "Shell", arguments: list[str], words: str
+) -> None:
+    """To that of the command which was meant."""
+    assert_one_line(await shell.run(*arguments), 2, words)
+
+
 def test_a_defect_is_one_line_too(capsys: pytest.CaptureFixture[str]) -> None:
     """A surprise is no traceback, hides numbers, and cannot be taken for a foreseen error."""
 
@@ -144,12 +160,14 @@ async def test_a_create_interrupted_in_flight_is_in_doubt(
     assert "It may have been placed" in ended.err
 
 
-async def test_a_reader_that_leaves_ends_it_quietly(shell: "Shell") -> None:
-    """`conference-async … | head` is no error worth a message."""
+@pytest.mark.parametrize("command", [["completion", "bash"], ["list", "standup", "--json"]])
+async def test_a_reader_that_leaves_ends_it_quietly(command: list[str], shell: "Shell") -> None:
+    """`conference-async … | head` is no error worth a message, not even in the midst of a list."""
+    await shell.run(*CREATE)
     reader, writer = os.pipe()
     os.close(reader)
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "conference_async", "completion", "bash"),
+        *(sys.executable, "-u", "-m", "conference_async", *command),
         stdout=writer,
         stderr=asyncio.subprocess.PIPE,
         env=shell.environment,

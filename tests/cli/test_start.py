@@ -1,7 +1,10 @@
 """How the command line starts: its help, its version, what it loads, and what it needs."""
 
+import os
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import attrs
@@ -75,6 +78,39 @@ def test_completion_for_each_shell(shell: str, capsys: pytest.CaptureFixture[str
     script = capsys.readouterr().out
     assert "unhold" in script
     assert "show-numbers" in script
+
+
+@pytest.mark.parametrize(
+    ("shell", "words", "says"),
+    [
+        ("bash", "source {0}; complete -p conference-async", "complete -F"),
+        (
+            "zsh",
+            "autoload -Uz compinit; compinit -D -u; source {0}; print $_comps[conference-async]",
+            "_cyclopts_conference-async\n",
+        ),
+        ("fish", "source {0}; complete -C 'conference-async di'", "dial\tDial everybody in a file"),
+    ],
+)
+def test_a_shell_takes_its_completion(
+    shell: str, words: str, says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What was printed for a shell is known to it once it was read, and no file is a command."""
+    if (program := shutil.which(shell)) is None:
+        pytest.skip(f"{shell} is not installed")
+    run(["completion", shell])
+    (script := tmp_path / "script").write_text(capsys.readouterr().out, "utf-8")
+    (tmp_path / "distraction").touch()
+    ended = subprocess.run(
+        [program, "-c", words.format(script)],
+        capture_output=True,
+        cwd=tmp_path,
+        env={**os.environ, "HOME": str(tmp_path)},
+        text=True,
+        check=True,
+    )
+    assert ended.stdout.startswith(says)
+    assert "distraction" not in ended.stdout
 
 
 async def test_version(bare_shell: "Shell") -> None:

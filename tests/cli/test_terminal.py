@@ -47,6 +47,15 @@ async def test_tables_fit(shell: "Shell", columns: int) -> None:
         assert re.search(r"CA[0-9a-f]{32}\b", "\n".join(lines))
 
 
+async def test_80_columns_show_all_of_a_participant(shell: "Shell") -> None:
+    """A label that the library made up stands on one line, and a long value is not cut off."""
+    plain = ESCAPE.sub("", (await shell.terminal(*CREATE)).out)
+    row = re.search(r"^(p[0-9a-f]{30}) +CA[0-9a-f]{32} +queued", plain, re.MULTILINE)
+    assert row is not None
+    shown = ESCAPE.sub("", (await shell.terminal("show", "standup", row[1])).out)
+    assert ".json" in "".join(shown.split())
+
+
 async def test_problems_are_told_above_the_bar(
     shell: "Shell", emulator: Emulator, tmp_path: Path
 ) -> None:

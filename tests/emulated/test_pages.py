@@ -5,7 +5,7 @@ import gc
 import json
 import tracemalloc
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from typing import Any
+from typing import Any, cast
 from urllib.parse import parse_qs
 
 import pytest
@@ -14,11 +14,13 @@ from aiohttp import web
 from conference_async import (
     ConferenceClient,
     ConferenceHandle,
+    Credentials,
     InvalidParameter,
     Participant,
     RetryPolicy,
     ServiceFailed,
     UnexpectedReply,
+    Unpaced,
 )
 from conference_async.emulator import Emulator, Fault
 from conference_async.pages import Listing
@@ -229,6 +231,32 @@ async def test_leaving_early_leaves_nothing_behind(
     assert client._sender.congestion.busy == 0
 
 
+@pytest.mark.parametrize("method", ["stream", "pages"])
+def test_a_stream_that_is_left_half_way_ends_with_the_loop_quietly(
+    method: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Somebody still holds it then, so that the loop closes it, and finds nothing to say."""
+
+    async def hold() -> AsyncIterator[Any]:
+        async with (
+            Emulator(cps=30) as emulator,
+            ConferenceClient(
+                Credentials(emulator.account_sid, emulator.auth_token),
+                base_url=emulator.base_url,
+                limit=Unpaced(),
+            ) as client,
+        ):
+            room = await crowd(client, 3)
+            held = cast("AsyncIterator[Any]", getattr(room.participants, method)(page_size=1))
+            await anext(held)
+            return held
+
+    held = asyncio.run(hold())
+
+    assert caplog.records == []
+    del held
+
+
 async def test_a_cancelled_list_leaves_nothing_behind(
     client: ConferenceClient, emulator: Emulator
 ) -> None:
@@ -436,7 +464,8 @@ async def test_a_long_page_does_not_hold_up_the_loop(serve: Serve) -> None:
         resource="conference",
     )
     task = asyncio.create_task(others())
-    (page,) = [page async for page in listing.pages()]
+    async with listing.walk() as pages:
+        (page,) = [page async for page in pages]
     task.cancel()
 
     assert page == list(range(1000))

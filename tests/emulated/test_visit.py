@@ -53,7 +53,7 @@ async def test_a_value_may_be_given(room: ConferenceHandle, emulator: Emulator) 
         assert (await someone.fetch()).call_sid == someone.key
     with pytest.raises(InvalidParameter):
         room.participant(from_=FROM, to="nobody")
-    with pytest.raises(TypeError, match="one value, or keywords, not both"):
+    with pytest.raises(TypeError, match="one NewParticipant, or its fields as keywords, not both"):
         room.participant(NewParticipant(from_=FROM, to=TO), label="alice")  # type: ignore[call-overload] # as meant
 
     assert on_the_line(emulator) == 0

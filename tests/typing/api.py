@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from datetime import UTC, date, datetime
-from typing import assert_type
+from typing import Unpack, assert_type
 
 import aiohttp
 
@@ -13,6 +13,7 @@ from conference_async import (
     ConferenceChange,
     ConferenceClient,
     ConferenceError,
+    ConferenceFilters,
     ConferenceHandle,
     Conferences,
     ConferenceStatus,
@@ -27,6 +28,7 @@ from conference_async import (
     OutcomeUnknown,
     Participant,
     ParticipantChange,
+    ParticipantFilters,
     ParticipantHandle,
     Participants,
     ParticipantStatus,
@@ -107,6 +109,13 @@ async def lists(client: ConferenceClient, participants: Participants) -> None:
     assert_type(days, list[Conference])
     async for conference_page in conferences.pages(status="init"):
         assert_type(conference_page, list[Conference])
+
+
+async def live(room: ConferenceHandle, **filters: Unpack[ParticipantFilters]) -> list[Participant]:
+    """Filters can be handed on by a function of the user's, and kept in a variable."""
+    done: ConferenceFilters = {"status": "completed"}
+    assert_type(done.get("friendly_name"), str | None)
+    return await room.participants.list(**filters)
 
 
 async def one_conference(room: ConferenceHandle) -> None:

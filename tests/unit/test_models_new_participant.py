@@ -169,6 +169,7 @@ def test_what_the_service_would_refuse_is_never_sent(
         ({"muted": "false"}, r"muted: must be the bool True or False, not the text 'false'"),
         ({"timeout": 700}, r"timeout: must be an int from 5 to 600, not 700 .*21208"),
         ({"beep": "loud"}, r"beep: must be true, false, onEnter or onExit, not 'loud'"),
+        ({"from_": "alice"}, r"must be a phone number \(\+ and digits, nothing between them\)"),
         ({"extra": {"CallSidToCoach": "x"}}, r"as the keyword call_sid_to_coach instead"),
     ],
 )

@@ -58,10 +58,19 @@ async def test_a_value_and_fields_together_are_refused() -> None:
     """So are two values: nobody could say which one holds."""
     shop, tea = Shop(), Order(what="tea")
 
-    with pytest.raises(TypeError, match=r"order\(\) takes one value, or keywords, not both"):
+    with pytest.raises(
+        TypeError, match=r"order\(\) takes one Order, or its fields as keywords, not both"
+    ):
         await shop.order(tea, count=2)  # type: ignore[call-overload] # the point of the test
     with pytest.raises(TypeError, match="not both"):
         await shop.order(tea, tea)  # type: ignore[call-overload] # the point of the test
+
+
+async def test_what_is_no_such_value_is_refused() -> None:
+    """A dictionary, say, or a field without its name."""
+    for value in ({"what": "tea"}, "tea"):
+        with pytest.raises(TypeError, match=r"order\(\) takes one Order"):
+            await Shop().order(value)  # type: ignore[call-overload] # the point of the test
 
 
 def test_the_method_keeps_its_name_and_docstring() -> None:
