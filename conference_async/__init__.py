@@ -56,7 +56,7 @@ if TYPE_CHECKING:
         UnexpectedReply,
     )
     from conference_async.fan_out import Failure, FanOut
-    from conference_async.limits import CreateLimit, Limit, LimitSnapshot, Unpaced
+    from conference_async.limits import CreateLimit, Limit, LimitSnapshot
     from conference_async.line import Priority
     from conference_async.models import (
         Conference,
@@ -72,6 +72,7 @@ if TYPE_CHECKING:
     from conference_async.participant_handle import ParticipantHandle
     from conference_async.participants import ParticipantFilters, Participants
     from conference_async.retry import Outcome, RetryPolicy
+    from conference_async.unpaced import Unpaced
     from conference_async.waiting import Polling, dial_and_wait
 
 __version__ = "0.1.0"
@@ -124,7 +125,7 @@ _HOMES = {
         "UnexpectedReply",
     ],
     "fan_out": ["Failure", "FanOut"],
-    "limits": ["CreateLimit", "Limit", "LimitSnapshot", "Unpaced"],
+    "limits": ["CreateLimit", "Limit", "LimitSnapshot"],
     "line": ["Priority"],
     "models": [
         "Conference",
@@ -140,6 +141,7 @@ _HOMES = {
     "participant_handle": ["ParticipantHandle"],
     "participants": ["ParticipantFilters", "Participants"],
     "retry": ["Outcome", "RetryPolicy"],
+    "unpaced": ["Unpaced"],
     "waiting": ["Polling", "dial_and_wait"],
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}

@@ -25,12 +25,8 @@ from conference_async.sender import Exchange, Sender, describe, seconds_left, wh
 from conference_async.transport import Failure, OneShotForm, Reply, Request
 from conference_async.wire import decode_participant, encode_form, participants_path
 
-FRESH = 0.25
-"""A slot must be used within so many seconds, or another is taken: used late, it would add to
-the starts of a second that has its own."""
-
 TOLD = 10.0
-"""Seconds until `before_send` is awaited again: one slower than `FRESH` must not go on for ever."""
+"""Seconds until `before_send` is awaited again: one that outlasts slots must not go on for ever."""
 
 _DATE_ROUNDING = 2.0
 _log = logging.getLogger("conference_async.creation")
@@ -212,7 +208,7 @@ class Creation:
                 await congestion.enter()
                 try:
                     in_front = loop.time()
-                    slot = await turn.slot()
+                    await turn.slot()
                 except BaseException:
                     congestion.leave()
                     raise
@@ -220,11 +216,12 @@ class Creation:
                 if options.before_send is not None and loop.time() - told_at > TOLD:
                     await options.before_send(self._label, len(self._history) + 1)
                     told_at = loop.time()
+                started = await turn.start()
             except BaseException:
                 turn.give_back()
                 congestion.leave()
                 raise
-            if loop.time() - slot <= FRESH:
+            if started:
                 return turn, in_front
             congestion.leave()
 

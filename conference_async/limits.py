@@ -10,17 +10,21 @@ import logging
 import math
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Protocol, Self
+from functools import partial
+from typing import Protocol
 
 import attrs
 from aiolimiter import AsyncLimiter
 
 from conference_async.errors import ConfigurationError
 from conference_async.line import Line, Priority
-from conference_async.pace import Schedule, Slowdown
+from conference_async.pace import Schedule, Slowdown, Window
 
 MAX_CPS = 30.0
 """The most calls per second that an account can have."""
+
+FRESH = 0.25
+"""Seconds after which a slot is too old to be used."""
 
 _ROUNDING = 1e-6
 
@@ -55,6 +59,14 @@ class Turn(Protocol):
 
     async def slot(self) -> float:
         """Wait for the next slot; return its instant on the running loop's clock, in seconds."""
+        ...
+
+    async def start(self) -> bool:
+        """Wait until the create may be sent; False if its slot is too old and it needs another.
+
+        To be called last: what comes between a slot and its start shifts the start into a second
+        that has its own.
+        """
         ...
 
     def give_back(self) -> None:
@@ -130,6 +142,7 @@ class CreateLimit:
         self._line = Line()
         self._slowdown = Slowdown(self._cps)
         self._schedule = Schedule(self._cps)
+        self._window = Window(self._cps)
         self._bucket: AsyncLimiter | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._last = -math.inf
@@ -145,6 +158,7 @@ class CreateLimit:
             self._cps = float(cps)
             self._schedule = Schedule(self._cps)
             self._slowdown = Slowdown(self._cps)
+            self._window = Window(self._cps)
             self._bucket = None
             if self._last > -math.inf:
                 self._schedule.take(self._last, waited=False)
@@ -159,6 +173,7 @@ class CreateLimit:
                 )
             if loop.time() < self._last:  # another clock: the instants mean nothing on it
                 self._schedule = Schedule(self._cps)
+                self._window = Window(self._cps)
                 self._last = -math.inf
             self._loop, self._line, self._bucket = loop, Line(), None
         return loop
@@ -170,7 +185,7 @@ class CreateLimit:
         line = self._line
         await line.enter(priority, ticket)
         try:
-            yield LocalTurn(lambda: self._take(loop), self._free)
+            yield LocalTurn(partial(self._take, loop), partial(self._start, loop), self._free)
         finally:
             line.leave()
 
@@ -223,6 +238,15 @@ class CreateLimit:
         await self._bucket.acquire(max(0.0, 1 - late * self._cps - _ROUNDING))
         return now
 
+    async def _start(self, loop: asyncio.AbstractEventLoop, slot: float) -> bool:
+        now = loop.time()
+        if now - slot > FRESH:
+            return False
+        start = self._window.next_start(now)
+        if start - now > _TICK:
+            await _sleep_until(loop, start)
+        return True
+
     def _free(self, taken: float) -> None:
         if self._schedule.undo(taken):
             self._bucket = None  # a bucket cannot be credited: a new one starts empty
@@ -234,8 +258,14 @@ class CreateLimit:
 class LocalTurn:
     """The front of a `CreateLimit`'s line."""
 
-    def __init__(self, take: Callable[[], Awaitable[float]], free: Callable[[float], None]) -> None:
+    def __init__(
+        self,
+        take: Callable[[], Awaitable[float]],
+        start: Callable[[float], Awaitable[bool]],
+        free: Callable[[float], None],
+    ) -> None:
         self._take = take
+        self._start = start
         self._free = free
         self._taken: float | None = None
 
@@ -243,6 +273,10 @@ class LocalTurn:
         """Wait for the next slot; return its instant on the running loop's clock, in seconds."""
         self._taken = await self._take()
         return self._taken
+
+    async def start(self) -> bool:
+        """Wait until no second sees too many starts; False if the slot is too old by now."""
+        return self._taken is not None and await self._start(self._taken)
 
     def give_back(self) -> None:
         """Return the slot if it was not used and nobody took a later one."""
@@ -259,39 +293,3 @@ async def _sleep_until(loop: asyncio.AbstractEventLoop, when: float) -> None:
         await waiter
     finally:
         handle.cancel()
-
-
-class Unpaced:
-    """No limit at all: for emulators and benchmarks, never for an account with phones behind it."""
-
-    cps = math.inf
-
-    def turn(self, priority: Priority, ticket: int) -> AbstractAsyncContextManager[Turn]:  # noqa: ARG002 -- the protocol's signature
-        """Return what can be entered at once."""
-        return self
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        pass
-
-    async def slot(self) -> float:
-        """Return now."""
-        return asyncio.get_running_loop().time()
-
-    def give_back(self) -> None:
-        """Do nothing: there are always more slots."""
-
-    def estimate(self, priority: Priority) -> float:  # noqa: ARG002 -- the protocol's signature
-        """Return 0."""
-        return 0.0
-
-    def observe(self, queue_time: int) -> None:
-        """Do nothing."""
-
-    def snapshot(self) -> LimitSnapshot:
-        """Return that nothing is held back."""
-        return LimitSnapshot(
-            cps=math.inf, effective_cps=math.inf, waiting=0, next_start=0.0, queue_time=0
-        )

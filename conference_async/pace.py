@@ -89,3 +89,21 @@ class Schedule:
         if not self._slots:
             self._starts.clear()
         return True
+
+
+class Window:
+    """The last starts, by which no second sees more than ``ceil(cps)`` of them.
+
+    Slots keep to that by themselves. What is done between a slot and its start does not take
+    equally long each time, and would bring starts closer together than their slots.
+    """
+
+    def __init__(self, cps: float) -> None:
+        self._starts: deque[float] = deque(maxlen=math.ceil(cps))
+
+    def next_start(self, now: float) -> float:
+        """Return the earliest instant for a start, in seconds of the same clock, and note it."""
+        full = len(self._starts) == self._starts.maxlen
+        start = max(now, self._starts[0] + 1) if full else now
+        self._starts.append(start)
+        return start

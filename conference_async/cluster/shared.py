@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Self
 
-from conference_async.cluster.pump import PATIENCE, Held, Pump
+from conference_async.cluster.pump import LATEST, PATIENCE, Held, Pump
 from conference_async.cluster.slots import Reservation, SlotStore
 from conference_async.errors import ConfigurationError
 from conference_async.limits import LimitSnapshot, check_cps
@@ -38,6 +38,15 @@ class SharedTurn:
         """
         self._held = await self._pump.take()
         return self._held.at
+
+    async def start(self) -> bool:
+        """Return whether the slot is still young enough, at once.
+
+        Nobody knows the other processes' starts, so one may be late by an interval at most: no
+        second sees more than one start too many.
+        """
+        held = self._held
+        return held is not None and self._pump.loop.time() <= min(held.until, held.at + LATEST)
 
     def give_back(self) -> None:
         """Return the slot if it was not used, for the next in line or the other processes."""

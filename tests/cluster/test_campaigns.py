@@ -14,13 +14,12 @@ import attrs
 import pytest
 from blockbuster import BlockBuster
 
-from conference_async import ConferenceClient, Credentials, NewParticipant
+from conference_async import ConferenceClient, Credentials, NewParticipant, Unpaced
 from conference_async.cluster import ClusterDialer, PostgresLedger, SharedCampaign
 from conference_async.cluster.campaigns import Standing
 from conference_async.dialer import Dialer, Plan, State
 from conference_async.emulator import Emulator, Fault
 from conference_async.errors import LedgerError
-from conference_async.limits import Unpaced
 
 WORKER = Path(__file__).with_name("campaign_worker.py")
 CPS = 20

@@ -589,3 +589,15 @@ async def test_a_limit_is_not_shared_by_two_running_loops() -> None:
 
     with pytest.raises(ConfigurationError, match="one for each loop"):
         await asyncio.to_thread(asyncio.run, start(limit))
+
+
+async def test_a_slot_must_start_within_one_interval() -> None:
+    """Nobody knows the other processes' starts; so late, no second sees more than one too many."""
+    limit = SharedLimit(Store(), 10)
+    async with limit.turn(Priority.INTERACTIVE, next_ticket()) as turn:
+        assert not await turn.start()
+        await turn.slot()
+        await asyncio.sleep(0.099)
+        assert await turn.start()
+        await asyncio.sleep(0.002)
+        assert not await turn.start()

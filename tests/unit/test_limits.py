@@ -2,14 +2,15 @@
 
 import asyncio
 import math
+import random
 import time
 from typing import Any
 
 import pytest
 
+from conference_async import CreateLimit, Limit, Unpaced
 from conference_async.accounts import AccountLimits
 from conference_async.errors import ConfigurationError
-from conference_async.limits import CreateLimit, Limit, Unpaced
 from conference_async.line import Priority, next_ticket
 
 
@@ -221,3 +222,37 @@ def test_clients_of_one_account_share_one_limit() -> None:
     assert limits.claim(account, 2, slow) is limit
     assert limit.cps == 2
     assert limits.claim(("AC1", "http://127.0.0.1:1"), 2, slow) is not limit
+
+
+@pytest.mark.looptime
+async def test_what_is_done_before_a_start_brings_no_starts_closer() -> None:
+    """However long each takes, no second sees more than the CPS, and none of it is wasted."""
+    limit, starts = CreateLimit(30), []
+
+    async def create(preparing: float) -> None:
+        async with limit.turn(Priority.INTERACTIVE, next_ticket()) as turn:
+            await turn.slot()
+        await asyncio.sleep(preparing)
+        assert await turn.start()
+        starts.append(asyncio.get_running_loop().time())
+
+    dice = random.Random(1)
+    await asyncio.gather(*(create(dice.uniform(0, 0.24)) for _ in range(300)))
+
+    assert starts == sorted(starts)
+    gaps = [later - earlier for earlier, later in zip(starts, starts[30:], strict=False)]
+    assert min(gaps) == pytest.approx(1, abs=1e-5)
+    assert starts[-1] <= 299 / 30 + 0.25
+
+
+@pytest.mark.looptime
+async def test_a_slot_that_has_grown_old_starts_nothing() -> None:
+    """A quarter of a second late it would add to what a later second has anyway."""
+    limit = CreateLimit(1)
+    async with limit.turn(Priority.INTERACTIVE, next_ticket()) as turn:
+        assert not await turn.start()
+        await turn.slot()
+        await asyncio.sleep(0.249)
+        assert await turn.start()
+        await asyncio.sleep(0.002)
+        assert not await turn.start()
