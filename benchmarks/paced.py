@@ -1,6 +1,8 @@
 """Creates that wait for their slot: what one costs at 30 CPS, by how many wait behind it.
 
-Real time, since what is measured is the processor's: a few seconds at each number of waiters.
+Real time, since what is measured is the processor's: a few seconds at each number of waiters. A
+create that comes alone finds the processor's caches cold and costs several times what it does among
+others, so one by hand is measured at the same pace.
 """
 
 import asyncio
@@ -8,7 +10,7 @@ import gc
 import time
 from pathlib import Path
 
-from benchmarks.contenders import FROM, TO, TOKEN
+from benchmarks.contenders import FROM, TO, TOKEN, ByHand
 from benchmarks.figures import Figure
 from benchmarks.plot import plot
 from benchmarks.server import ACCOUNT_SID, ROOM
@@ -59,8 +61,25 @@ async def _waiting(base_url: str, number: int) -> tuple[float, float, float]:
     return min(costs), joining, leaving
 
 
+async def _by_hand(base_url: str) -> float:
+    """Return the seconds of processor time of one create by hand, each a slot after the last."""
+    contender = ByHand(base_url)
+    await contender.create()
+    gc.collect()
+    costs: list[float] = []
+    for _ in range(REPEATS):
+        number, cpu = round(SECONDS * CPS), time.process_time()
+        for _ in range(number):
+            await contender.create()
+            await asyncio.sleep(1 / CPS)
+        costs.append((time.process_time() - cpu) / number)
+    await contender.aclose()
+    return min(costs)
+
+
 def measure(base_url: str, rounds: int) -> list[Figure]:  # noqa: ARG001 -- the seconds above decide
     """Return the cost by the number of waiting creates, the least of a few, and draw it."""
+    by_hand = asyncio.run(_by_hand(base_url))
     found = {number: asyncio.run(_waiting(base_url, number)) for number in WAITING}
     plot(
         Path(__file__).with_name("waiting.svg"),
@@ -78,6 +97,9 @@ def measure(base_url: str, rounds: int) -> list[Figure]:  # noqa: ARG001 -- the 
         )
         for number, (create, _, _) in found.items()
     ]
+    figures.append(
+        Figure(name="create by hand at 30 CPS: CPU of one", value=by_hand * 1e3, unit="ms")
+    )
     figures += [
         Figure(name=f"{what} a line of {number:,}: CPU of one", value=value * 1e6, unit="us")
         for number, (_, joining, leaving) in found.items()

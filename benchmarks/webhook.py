@@ -5,40 +5,20 @@ from typing import Any
 
 from twilio.request_validator import RequestValidator
 
-from benchmarks.contenders import OFFICIAL, OURS, TOKEN
+from benchmarks.contenders import OFFICIAL, OURS
 from benchmarks.figures import Figure, Work, take_turns, times_as_fast
-from benchmarks.server import ACCOUNT_SID
-from benchmarks.webhook_rate import COUNT, callback, serve
+from benchmarks.webhook_rate import COUNT, TOKEN, URL, callback, event, serve
 from conference_async.webhooks.parsing import parse_event
 from conference_async.webhooks.roster import Roster
 from conference_async.webhooks.signature import sign, verify
 
-URL = "https://example.com/hooks/conference?campaign=7"
 TIMES = 1_000
 VERIFY = "verify alone"
 
 
-def _event(number: int) -> dict[str, str]:
-    return {
-        "AccountSid": ACCOUNT_SID,
-        "ConferenceSid": "CF" + "2" * 32,
-        "FriendlyName": "standup",
-        "SequenceNumber": str(number + 1),
-        "Timestamp": f"Fri, 02 Oct 2026 10:{number // 60 % 60:02}:{number % 60:02} +0000",
-        "StatusCallbackEvent": "participant-mute" if number % 2 else "participant-join",
-        "CallSid": f"CA{number // 2 % 200:032x}",
-        "ParticipantLabel": f"guest-{number // 2 % 200}",
-        "Muted": "true" if number % 2 else "false",
-        "Hold": "false",
-        "Coaching": "false",
-        "EndConferenceOnExit": "false",
-        "StartConferenceOnEnter": "true",
-    }
-
-
 def measure(base_url: str, rounds: int) -> list[Figure]:  # noqa: ARG001 -- nothing is sent
     """Return the time of one webhook, and the ratios to the official check."""
-    bodies = [_event(number) for number in range(TIMES)]
+    bodies = [event(number) for number in range(TIMES)]
     signed = [(body, sign(URL, body, TOKEN)) for body in bodies]
     validator: Any = RequestValidator(TOKEN)
 

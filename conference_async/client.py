@@ -72,7 +72,8 @@ class ConferenceClient:
             exception in it is logged and changes nothing.
         before_send: Awaited with label and attempt number once a create has its slot, just before
             it is sent: the moment to write down that it is about to happen. An exception stops
-            the create, and nothing is sent.
+            the create, and nothing is sent. If it takes more than a quarter of a second the
+            create waits for another slot; it is awaited again if that takes ten seconds.
 
     Raises:
         ConfigurationError: Options are missing, out of bounds, or contradict each other.
@@ -120,7 +121,7 @@ class ConferenceClient:
             region, edge = region or credentials.region, edge or credentials.edge
         self.base_url = resolve_base_url(base_url, region=region, edge=edge)
         self._cps = None if limit is not None else cps
-        self._is_view = False
+        self._view_of: ConferenceClient | None = None
         self._sender = Sender(
             transport=Transport(
                 base_url=self.base_url,
@@ -166,7 +167,8 @@ class ConferenceClient:
     ) -> "ConferenceClient":
         """Return a view with other options; it shares session, limit and concurrency.
 
-        Cheap: make one per call if that reads well. A view need not be closed.
+        Cheap: make one per call if that reads well. A view need not be closed. The back-off
+        after a 429 is everybody's, and so goes by the client's own `retry`.
 
         Args:
             **changes: ``timeout``, ``deadline``, ``retry``, ``retry_unknown``, ``mint_labels``,
@@ -182,7 +184,7 @@ class ConferenceClient:
             )
         view = object.__new__(ConferenceClient)
         view.__dict__.update(self.__dict__)
-        view._is_view = True
+        view._view_of = self  # while it lives, the client's claim to its rate holds
         view._sender = attrs.evolve(self._sender, options=attrs.evolve(self.options, **changes))
         return view
 
@@ -205,12 +207,12 @@ class ConferenceClient:
 
     async def aclose(self) -> None:
         """Close the client's own connections; a borrowed session and a view's client stay open."""
-        if not self._is_view:
+        if self._view_of is None:
             ACCOUNT_LIMITS.release((self.account_sid, self.base_url), self)
             await self._sender.transport.aclose()
 
     async def __aenter__(self) -> Self:
-        if not self._is_view and self._sender.transport.closed:
+        if self._view_of is None and self._sender.transport.closed:
             self._sender.transport.closed = False
             if self._cps is not None:
                 self._claim(self.account_sid, self._cps)

@@ -22,6 +22,7 @@ from conference_async.errors import (
     RequestTimeout,
 )
 from conference_async.lookup import live_conference
+from conference_async.masking import mask
 from conference_async.models import (
     Conference,
     ConferenceChange,
@@ -160,7 +161,12 @@ class ConferenceHandle:
         self._sender = sender
         self.name = check_conference(sid_or_name)
         self._sid = self.name if is_conference_sid(self.name) else None
-        self.participants = Participants(self, sender)
+
+    @property
+    def participants(self) -> Participants:
+        """The participants: ``participants("alice")`` for one of them."""
+        # Made anew, since two that hold each other would be left to the garbage collector.
+        return Participants(self, self._sender)
 
     @takes_fields(NewParticipant)
     @asynccontextmanager
@@ -276,7 +282,7 @@ class ConferenceHandle:
         return await self._sender.request(request, resource="conference")
 
     def __repr__(self) -> str:
-        return f"<ConferenceHandle {self.name!r}>"
+        return mask(f"<ConferenceHandle {self.name!r}>")
 
 
 async def _logged(hang_up: Coroutine[Any, Any, None]) -> None:

@@ -2,12 +2,14 @@
 
 import asyncio
 import logging
+import math
 from datetime import timedelta
 
 import attrs
 
 from conference_async.errors import (
     ConferenceError,
+    ConfigurationError,
     DeadlineExceeded,
     LabelInUse,
     OutcomeUnknown,
@@ -16,15 +18,19 @@ from conference_async.errors import (
 from conference_async.limits import Turn
 from conference_async.line import next_ticket
 from conference_async.lookup import Found, live_participant
+from conference_async.masking import mask
 from conference_async.models import NewParticipant, Participant, mint_label
 from conference_async.retry import Attempted, Outcome, Verdict, judge_create
-from conference_async.sender import Exchange, Sender, describe
-from conference_async.transport import Failure, Reply, Request
+from conference_async.sender import Exchange, Sender, describe, seconds_left, what_came
+from conference_async.transport import Failure, OneShotForm, Reply, Request
 from conference_async.wire import decode_participant, encode_form, participants_path
 
 FRESH = 0.25
 """A slot must be used within so many seconds, or another is taken: used late, it would add to
 the starts of a second that has its own."""
+
+TOLD = 10.0
+"""Seconds until `before_send` is awaited again: one slower than `FRESH` must not go on for ever."""
 
 _DATE_ROUNDING = 2.0
 _log = logging.getLogger("conference_async.creation")
@@ -53,7 +59,7 @@ class Creation:
         )
         self._ticket = next_ticket()
         self._history: list[Attempted] = []
-        self._began = asyncio.get_running_loop().time()
+        self._sent_at = 0.0
         self._deadline_at = sender.deadline_at()
 
     async def run(self) -> Participant:
@@ -96,11 +102,12 @@ class Creation:
                 verdict, looked = self._judge(looked=True), True
             if verdict is Verdict.RAISE:
                 if looked or self._in_doubt:
-                    raise self._unknown(_what(exchange, read), exchange.result) from read
+                    raise self._unknown(what_came(exchange, read), exchange.result) from read
                 raise sender.error(exchange, "conference") from read
             sender.spend(exchange.attempted)
             if self._history[-1].outcome.in_doubt:
-                await asyncio.sleep(sender.options.retry.delay(len(self._history)))
+                pause = sender.options.retry.delay(len(self._history))
+                await asyncio.sleep(min(pause, seconds_left(self._deadline_at)))
 
     @staticmethod
     def _read(exchange: Exchange) -> Participant | BaseException | None:
@@ -143,26 +150,27 @@ class Creation:
         sender, loop = self._sender, asyncio.get_running_loop()
         entered = loop.time()
         turn, in_front = await self._wait()
+        form = OneShotForm(self._request.form or b"")
         try:
             sent = loop.time()
-            attempt = sender.transport.attempt(self._request)
-            left = sender.options.timeout
-            if self._deadline_at is not None:
-                left = min(left, self._deadline_at - sent)
+            if not self._in_doubt:
+                self._sent_at = sent
+            if (left := seconds_left(self._deadline_at)) <= 0:
+                raise self._too_late()
             times = {"entered": entered, "in_front": in_front, "sent": sent}
+            timeout = min(sender.options.timeout, left)
             try:
-                result = await attempt.run(left)
+                result = await sender.transport.send(self._request, form, timeout)
             except asyncio.CancelledError as cancelled:
-                if attempt.left:
+                if form.left:
                     failure = Failure(left=True, error=cancelled)
                     exchange = sender.settle(self._request, failure, **times)
                     self._history.append(exchange.attempted)
                     sender.report(exchange, len(self._history), None, self._label)
                 raise
-            finally:
-                if not attempt.left:
-                    turn.give_back()
         finally:
+            if not form.left:
+                turn.give_back()
             sender.congestion.leave()
         return sender.settle(self._request, result, **times)
 
@@ -179,11 +187,15 @@ class Creation:
         except TimeoutError as error:
             if not scope.expired():
                 raise
-            raise DeadlineExceeded(
-                f"create: its slot did not come within the deadline of {options.deadline:g} s, so "
-                "nothing was sent; raise deadline=, or send fewer creates at this CPS",
-                estimate=limit.estimate(options.priority),
-            ) from error
+            raise self._too_late() from error
+
+    def _too_late(self) -> DeadlineExceeded:
+        options = self._sender.options
+        return DeadlineExceeded(
+            f"create: its slot did not come within the deadline of {options.deadline:g} s, so "
+            "nothing was sent; raise deadline=, or send fewer creates at this CPS",
+            estimate=self._sender.limit.estimate(options.priority),
+        )
 
     async def _front(self) -> tuple[Turn, float]:
         """Take a place and a slot; return the turn, to give the slot back if it is not used.
@@ -194,6 +206,7 @@ class Creation:
         """
         sender, loop = self._sender, asyncio.get_running_loop()
         options, congestion = sender.options, sender.congestion
+        told_at = -math.inf
         while True:
             async with sender.limit.turn(options.priority, self._ticket) as turn:
                 await congestion.enter()
@@ -204,8 +217,9 @@ class Creation:
                     congestion.leave()
                     raise
             try:
-                if options.before_send is not None:
+                if options.before_send is not None and loop.time() - told_at > TOLD:
                     await options.before_send(self._label, len(self._history) + 1)
+                    told_at = loop.time()
             except BaseException:
                 turn.give_back()
                 congestion.leave()
@@ -215,10 +229,8 @@ class Creation:
             congestion.leave()
 
     def _refuse_if_late(self, estimate: float) -> None:
-        if self._deadline_at is None or self._history:
-            return
-        left = self._deadline_at - asyncio.get_running_loop().time()
-        if estimate > left:
+        left = seconds_left(self._deadline_at)
+        if estimate > left and not self._history:
             raise DeadlineExceeded(
                 f"create: the earliest free slot is {estimate:.3g} s away and the deadline "
                 f"{left:.3g} s, so nothing was sent; raise deadline=, or dial fewer at this CPS",
@@ -234,14 +246,9 @@ class Creation:
         Raises:
             LabelInUse: It finds somebody who was there before this create.
         """
-        sender, label = self._sender, self._label
-        policy = sender.options.retry
-        ask = attrs.evolve(
-            sender,
-            options=attrs.evolve(
-                sender.options, deadline=None, retry=attrs.evolve(policy, attempts=1)
-            ),
-        ).request
+        sender, label, policy = self._sender, self._label, self._sender.options.retry
+        once = attrs.evolve(sender.options, deadline=None, retry=attrs.evolve(policy, attempts=1))
+        ask = attrs.evolve(sender, options=once).request
         try:
             async with asyncio.timeout_at(deadline_at):
                 for number in range(policy.lookups):
@@ -250,23 +257,25 @@ class Creation:
                         found = await live_participant(
                             ask, sender.account_sid, self._conference, label or ""
                         )
+                    except ConfigurationError:  # the client is closed meanwhile
+                        return None
                     except ConferenceError as error:
-                        _log.debug("looking for label %s failed: %s", label, error)
+                        _log.debug("looking for label %s failed: %s", mask(label or ""), error)
                         continue
                     if found is not None:
                         return self._ours(found)
         except TimeoutError:
-            _log.debug("looking for label %s took until the deadline", label)
+            _log.debug("looking for label %s took until the deadline", mask(label or ""))
         return None
 
     def _ours(self, found: Found) -> Participant:
-        """Return what the label found, unless it was there before this create began.
+        """Return what the label found, unless it was there before this create was sent.
 
         Both instants are the service's own, so that no clock of ours can be wrong.
         """
         created, seen = found.participant.date_created, found.seen_at
         if not self._own_label and created is not None and seen is not None:
-            age = asyncio.get_running_loop().time() - self._began + _DATE_ROUNDING
+            age = asyncio.get_running_loop().time() - self._sent_at + _DATE_ROUNDING
             if created < seen - timedelta(seconds=age):
                 raise LabelInUse(
                     f"create: label {self._label!r} belongs to a participant who was in the "
@@ -288,10 +297,3 @@ class Creation:
         )
         _log.warning("%s", error)
         return error
-
-
-def _what(exchange: Exchange, read: BaseException | None) -> str:
-    if isinstance(exchange.result, Reply):
-        why = exchange.attempted.outcome.value if read is None else str(read)
-        return f"the service answered {exchange.result.status} ({why})"
-    return f"no whole answer came ({describe(exchange.result.error)})"

@@ -5,7 +5,7 @@ import os
 import re
 from collections.abc import Mapping
 from typing import NoReturn, Self
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import attrs
 
@@ -114,8 +114,7 @@ class Credentials:
     @property
     def authorization(self) -> str:
         """The value of the ``Authorization`` header."""
-        pair = f"{self.key_sid or self.account_sid}:{self.auth_token}".encode()
-        return "Basic " + base64.b64encode(pair).decode("ascii")
+        return _basic(self.key_sid or self.account_sid, self.auth_token)
 
     def __repr__(self) -> str:
         key = f", key_sid={self.key_sid!r}" if self.key_sid else ""
@@ -163,6 +162,34 @@ def resolve_base_url(
             f"region {region!r} needs its edge too: give edge= or set TWILIO_EDGE"
         )
     return f"https://api.{edge}.{region}.twilio.com" if edge else "https://api.us1.twilio.com"
+
+
+def split_proxy(proxy: str | None) -> tuple[str | None, dict[str, str]]:
+    """Return a proxy's URL without its user, and the headers that make the user known to it.
+
+    The URL of a proxy that refuses stands in tracebacks, where no password belongs.
+
+    Raises:
+        ConfigurationError: It is not the URL of an HTTP proxy.
+    """
+    if proxy is None:
+        return None, {}
+    try:
+        parts = urlsplit(proxy)
+        fits = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:
+        parts, fits = urlsplit(""), False
+    if not fits:
+        raise ConfigurationError("proxy must be like http://user:password@host:3128")
+    bare = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+    if parts.username is None:
+        return bare, {}
+    known = _basic(unquote(parts.username), unquote(parts.password or ""))
+    return bare, {"Proxy-Authorization": known}
+
+
+def _basic(user: str, secret: str) -> str:
+    return "Basic " + base64.b64encode(f"{user}:{secret}".encode()).decode("ascii")
 
 
 def _checked_base_url(given: str) -> str:

@@ -10,7 +10,7 @@ import logging
 import math
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Protocol
+from typing import Protocol, Self
 
 import attrs
 from aiolimiter import AsyncLimiter
@@ -98,7 +98,11 @@ def check_cps(cps: float) -> float:
     Raises:
         ConfigurationError: It is not.
     """
-    if not 0 < cps <= MAX_CPS:
+    try:
+        fits = 0 < cps <= MAX_CPS
+    except TypeError:
+        fits = False
+    if not fits:
         raise ConfigurationError(
             f"cps must be more than 0 and at most {MAX_CPS:g}, not {cps!r}: "
             "the calls per second of your account, shown in the service's console"
@@ -262,10 +266,15 @@ class Unpaced:
 
     cps = math.inf
 
-    @asynccontextmanager
-    async def turn(self, priority: Priority, ticket: int) -> AsyncGenerator["Unpaced", None]:  # noqa: ARG002 -- the protocol's signature
-        """Enter at once."""
-        yield self
+    def turn(self, priority: Priority, ticket: int) -> AbstractAsyncContextManager[Turn]:  # noqa: ARG002 -- the protocol's signature
+        """Return what can be entered at once."""
+        return self
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        pass
 
     async def slot(self) -> float:
         """Return now."""

@@ -27,6 +27,10 @@ class Found:
     seen_at: datetime | None
 
 
+def _conferences(body: bytes) -> list[Conference]:
+    return list(decode_conference_page(body).items)
+
+
 async def live_conference(ask: Ask, account_sid: str, name: str) -> Conference | None:
     """Return the conference of that friendly name that is not over, or None.
 
@@ -38,7 +42,7 @@ async def live_conference(ask: Ask, account_sid: str, name: str) -> Conference |
         request = Request(
             kind="conference.list", method="GET", path=f"{conferences_path(account_sid)}?{query}"
         )
-        for conference in (await ask(request)).read(decode_conference_page).items:
+        for conference in (await ask(request)).read(_conferences):
             if conference.friendly_name == name:
                 return conference
     return None

@@ -6,6 +6,7 @@ import attrs
 
 from conference_async.errors import ConfigurationError
 from conference_async.line import Priority
+from conference_async.masking import mask
 from conference_async.retry import Outcome, RetryPolicy
 
 
@@ -23,7 +24,7 @@ class AttemptEvent:
     number: int
     """1 for the first attempt of the operation."""
 
-    label: str | None
+    label: str | None = attrs.field(repr=lambda label: mask(repr(label)))
     """The label that a create carried; None for other operations."""
 
     queue_wait: float
@@ -61,7 +62,11 @@ class AttemptEvent:
 
 
 def _positive(_instance: "Options", attribute: "attrs.Attribute[float]", value: float) -> None:
-    if not 0 < value < float("inf"):
+    try:
+        fits = 0 < value < float("inf")
+    except TypeError:
+        fits = False
+    if not fits:
         raise ConfigurationError(f"{attribute.name} must be more than 0 seconds, not {value!r}")
 
 

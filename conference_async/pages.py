@@ -3,6 +3,7 @@
 import asyncio
 import math
 from collections.abc import Callable
+from itertools import islice
 from typing import Generic, Self, TypeVar
 
 import attrs
@@ -15,6 +16,8 @@ from conference_async.wire import Page, next_page_path
 T = TypeVar("T")
 
 MAX_PAGE_SIZE = 1000
+_AT_ONCE = 100
+"""How many items are read before the loop has its turn: about a millisecond's work."""
 
 REMEMBERED = 10_000
 """How many of the last items are known again, at least; at most twice as many and a page. Arrivals
@@ -47,14 +50,23 @@ class Listing(Generic[T]):
         """Return a walk through the list, of `limit` items at most; use it with ``async with``."""
         return Walk(self, limit)
 
-    def fetch(self, path: str) -> "asyncio.Task[Page[T]]":
-        """Begin to fetch a page."""
+    def fetch(self, path: str) -> "asyncio.Task[tuple[list[T], str | None]]":
+        """Begin to fetch a page: its items, and the link to the next one."""
         return asyncio.create_task(self._page(path))
 
-    async def _page(self, path: str) -> Page[T]:
+    async def _page(self, path: str) -> tuple[list[T], str | None]:
         request = Request(kind=self.kind, method="GET", path=path)
         reply = await self.sender.request(request, resource=self.resource)
-        return reply.read(self.decode)
+        items: list[T] = []
+        try:
+            page = self.decode(reply.body)
+            while some := list(islice(page.items, _AT_ONCE)):
+                items += some
+                await asyncio.sleep(0)
+        except UnexpectedReply as error:
+            reply.sign(error)
+            raise
+        return items, page.next_page_uri
 
 
 class Walk(Generic[T]):
@@ -68,7 +80,7 @@ class Walk(Generic[T]):
         self._listing = listing
         self._left = math.inf if limit is None else limit
         self._path = listing.path
-        self._ahead: asyncio.Task[Page[T]] | None = None
+        self._ahead: asyncio.Task[tuple[list[T], str | None]] | None = None
         self._visited: set[str] = set()
         self._seen: set[object] = set()
         self._seen_before: set[object] = set()
@@ -89,21 +101,21 @@ class Walk(Generic[T]):
     async def __anext__(self) -> list[T]:
         if self._ahead is None:
             raise StopAsyncIteration
-        page = await self._ahead
-        keys = list(map(self._listing.key, page.items))
+        items, linked = await self._ahead
+        keys = list(map(self._listing.key, items))
         fresh = [
             item
-            for item, key in zip(page.items, keys, strict=True)
+            for item, key in zip(items, keys, strict=True)
             if key not in self._seen and key not in self._seen_before
         ]
         self._left -= len(fresh)
-        self._ahead = self._follow(page.next_page_uri)
+        self._ahead = self._follow(linked)
         self._seen.update(keys)
         if len(self._seen) >= REMEMBERED:
             self._seen, self._seen_before = set(), self._seen
         return fresh if self._left >= 0 else fresh[: int(self._left)]
 
-    def _follow(self, link: str | None) -> "asyncio.Task[Page[T]] | None":
+    def _follow(self, link: str | None) -> "asyncio.Task[tuple[list[T], str | None]] | None":
         if link is None or self._left <= 0:
             return None
         self._visited.add(self._path)

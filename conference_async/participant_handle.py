@@ -4,6 +4,7 @@ from typing import Protocol
 
 import attrs
 
+from conference_async.masking import mask
 from conference_async.models import HttpMethod, Participant, ParticipantChange, check_participant
 from conference_async.sender import Sender
 from conference_async.signatures import takes_fields
@@ -113,4 +114,4 @@ class ParticipantHandle:
         return await self._sender.request(request, gone_is_done=kind == "delete")
 
     def __repr__(self) -> str:
-        return f"<ParticipantHandle {self.key!r} of {self._room.name!r}>"
+        return mask(f"<ParticipantHandle {self.key!r} of {self._room.name!r}>")

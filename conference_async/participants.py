@@ -9,6 +9,7 @@ import attrs
 
 from conference_async.creation import Creation
 from conference_async.fan_out import FanOut, chosen, fan_out
+from conference_async.masking import mask
 from conference_async.models import HttpMethod, NewParticipant, Participant
 from conference_async.pages import Listing, page_size_for
 from conference_async.participant_handle import ParticipantHandle, Room
@@ -178,4 +179,4 @@ class Participants:
         )
 
     def __repr__(self) -> str:
-        return f"<Participants of {self._room.name!r}>"
+        return mask(f"<Participants of {self._room.name!r}>")

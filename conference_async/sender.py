@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+import math
+from contextlib import nullcontext
 
 import attrs
 
@@ -22,6 +24,8 @@ from conference_async.wire import error_code, refusal
 _log = logging.getLogger("conference_async.sender")
 _REFUSED = 400
 _NOT_FOUND = 404
+_UNBOUNDED = nullcontext()
+_DONE = Attempted(Outcome.DONE)
 
 
 @attrs.frozen(kw_only=True)
@@ -62,43 +66,29 @@ class Sender:
         """
         history: list[Attempted] = []
         deadline_at = self.deadline_at()
-        if deadline_at is None:
-            exchange, verdict = await self._repeat(request, history, None, gone_is_done)
-        else:
-            try:
-                async with asyncio.timeout_at(deadline_at):
-                    exchange, verdict = await self._repeat(
-                        request, history, deadline_at, gone_is_done
-                    )
-            except TimeoutError as error:
-                raise RequestTimeout(
-                    f"{request.kind}: not done within its deadline of {self.options.deadline:g} s, "
-                    f"after {len(history)} whole attempts; it is safe to repeat"
-                ) from error
+        try:
+            async with _UNBOUNDED if deadline_at is None else asyncio.timeout_at(deadline_at):
+                while True:
+                    exchange = await self._exchange(request)
+                    history.append(exchange.attempted)
+                    if gone_is_done and _gone(exchange.result, history):
+                        verdict = Verdict.RETURN
+                    else:
+                        verdict = judge_repeatable(history, more=self.more(history, deadline_at))
+                    self.report(exchange, len(history), verdict)
+                    if verdict is not Verdict.RETRY:
+                        break
+                    self.spend(exchange.attempted)
+                    if exchange.attempted.outcome.in_doubt:
+                        await asyncio.sleep(self.options.retry.delay(len(history)))
+        except TimeoutError as error:
+            raise RequestTimeout(
+                f"{request.kind}: not done within its deadline of {self.options.deadline:g} s, "
+                f"after {len(history)} whole attempts; it is safe to repeat"
+            ) from error
         if verdict is Verdict.RETURN and isinstance(exchange.result, Reply):
             return exchange.result
         raise self.error(exchange, resource) from cause(exchange.result)
-
-    async def _repeat(
-        self,
-        request: Request,
-        history: list[Attempted],
-        deadline_at: float | None,
-        gone_is_done: bool,  # noqa: FBT001 -- handed on
-    ) -> tuple[Exchange, Verdict]:
-        while True:
-            exchange = await self._exchange(request)
-            history.append(exchange.attempted)
-            if gone_is_done and _gone(exchange.result, history):
-                verdict = Verdict.RETURN
-            else:
-                verdict = judge_repeatable(history, more=self.more(history, deadline_at))
-            self.report(exchange, len(history), verdict)
-            if verdict is not Verdict.RETRY:
-                return exchange, verdict
-            self.spend(exchange.attempted)
-            if exchange.attempted.outcome.in_doubt:
-                await asyncio.sleep(self.options.retry.delay(len(history)))
 
     async def _exchange(self, request: Request) -> Exchange:
         loop = asyncio.get_running_loop()
@@ -106,7 +96,8 @@ class Sender:
         await self.congestion.enter()
         try:
             sent = loop.time()
-            result = await self.transport.attempt(request).run(self.options.timeout)
+            form = request.one_shot_form()
+            result = await self.transport.send(request, form, self.options.timeout)
         finally:
             self.congestion.leave()
         return self.settle(request, result, entered=entered, in_front=sent, sent=sent)
@@ -124,7 +115,8 @@ class Sender:
         if isinstance(result, Failure):
             attempted = Attempted(Outcome.NO_ANSWER if result.left else Outcome.NOT_LEFT)
         elif result.status < _REFUSED:
-            attempted = Attempted(outcome_of(result.status, None))
+            outcome = outcome_of(result.status, None)
+            attempted = _DONE if outcome is Outcome.DONE else Attempted(outcome)
         else:
             code = error_code(result.body)
             attempted = Attempted(outcome_of(result.status, code), code, result.retry_after)
@@ -243,6 +235,19 @@ def _gone(result: Reply | Failure, history: list[Attempted]) -> bool:
 def cause(result: Reply | Failure) -> BaseException | None:
     """Return what an error about this result is chained to."""
     return result.error if isinstance(result, Failure) else None
+
+
+def what_came(exchange: Exchange, unread: BaseException | None) -> str:
+    """Return what came of an attempt in doubt, in words; `unread` is what is wrong with a reply."""
+    if isinstance(exchange.result, Reply):
+        why = exchange.attempted.outcome.value if unread is None else str(unread)
+        return f"the service answered {exchange.result.status} ({why})"
+    return f"no whole answer came ({describe(exchange.result.error)})"
+
+
+def seconds_left(deadline_at: float | None) -> float:
+    """Return the seconds until an instant of the loop's clock; None is never."""
+    return math.inf if deadline_at is None else deadline_at - asyncio.get_running_loop().time()
 
 
 def describe(error: BaseException) -> str:

@@ -1,9 +1,8 @@
 """One HTTP attempt on aiohttp, and whether the request had left when it failed."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
-from email.utils import parsedate_to_datetime
 from typing import TypeVar
 from urllib.parse import urlsplit
 
@@ -13,14 +12,18 @@ from aiohttp.abc import AbstractStreamWriter
 from yarl import URL
 
 from conference_async import __version__
-from conference_async.credentials import Credentials
+from conference_async.credentials import Credentials, split_proxy
 from conference_async.errors import ConfigurationError, UnexpectedReply
+from conference_async.masking import mask
+from conference_async.wire.readings import read_date
 
 T = TypeVar("T")
 
 FORM = "application/x-www-form-urlencoded"
 MAX_REPLY_BYTES = 32 * 1024 * 1024
 """The longest reply that is read; a page of 1,000 participants has less than one MiB."""
+
+_LONGEST_COUNT = 9
 
 _NO_CONNECTION = (aiohttp.ClientConnectorError, aiohttp.ClientHttpProxyError)
 _USER_AGENT = f"conference-async/{__version__} aiohttp/{aiohttp.__version__}"
@@ -37,12 +40,16 @@ class Request:
     """The operation, for events and logs: ``create``, ``fetch``, …"""
 
     method: str
-    path: str
+    path: str = attrs.field(repr=mask)
     """Path and query, percent-encoded, beginning with a slash."""
 
-    form: bytes | None = None
+    form: bytes | None = attrs.field(default=None, repr=False)
     """The encoded form, or None for a request without a body. Whatever must not be repeated
     behind our back has one, if an empty one: aiohttp repeats some requests by itself."""
+
+    def one_shot_form(self) -> "OneShotForm | None":
+        """Return the form for one attempt."""
+        return None if self.form is None else OneShotForm(self.form)
 
 
 @attrs.frozen(kw_only=True)
@@ -63,8 +70,12 @@ class Reply:
         try:
             return decode(self.body)
         except UnexpectedReply as error:
-            error.status, error.request_id = self.status, self.request_id
+            self.sign(error)
             raise
+
+    def sign(self, error: UnexpectedReply) -> None:
+        """Let an error tell which reply it is about."""
+        error.status, error.request_id = self.status, self.request_id
 
     @property
     def request_id(self) -> str | None:
@@ -75,12 +86,12 @@ class Reply:
     def concurrent_requests(self) -> int | None:
         """How many requests the account had under way."""
         count = self.headers.get("Twilio-Concurrent-Requests", "")
-        return int(count) if count.isdecimal() else None
+        return int(count) if count.isdecimal() and len(count) <= _LONGEST_COUNT else None
 
     @property
     def date(self) -> datetime | None:
         """The service's clock, to the second."""
-        return _date(self.headers.get("Date"))
+        return read_date(self.headers.get("Date", ""))
 
     @property
     def retry_after(self) -> float | None:
@@ -90,7 +101,7 @@ class Reply:
             return None
         if after.isdecimal():
             return float(after)
-        until, now = _date(after), self.date
+        until, now = read_date(after), self.date
         return None if until is None or now is None else max(0.0, (until - now).total_seconds())
 
 
@@ -139,42 +150,6 @@ class OneShotForm(aiohttp.Payload):
         await writer.write(self._form)
 
 
-class Attempt:
-    """One exchange with the service, run at most once."""
-
-    def __init__(
-        self,
-        form: OneShotForm | None,
-        exchange: Awaitable[aiohttp.ClientResponse],
-    ) -> None:
-        self._form = form
-        self._exchange = exchange
-
-    @property
-    def left(self) -> bool:
-        """Whether the form may have reached the network; of no use without a form."""
-        return self._form is not None and self._form.left
-
-    async def run(self, timeout: float | None) -> Reply | Failure:  # noqa: ASYNC109 -- the bound is part of what is asked
-        """Send, and read the whole reply within `timeout` seconds.
-
-        Returns:
-            The reply whatever its status, or the failure and whether the request had left.
-        """
-        try:
-            async with asyncio.timeout(timeout):
-                response = await self._exchange
-                body = await _read(response)
-                return Reply(status=response.status, body=body, headers=response.headers)
-        except Exception as error:  # noqa: BLE001 -- whatever a connector, proxy or codec raises is sorted by `left`
-            connected = not isinstance(error, _NO_CONNECTION)
-            left = connected if self._form is None else self.left
-            return Failure(left=left, error=error)
-        finally:
-            if self._form is not None:
-                self._form.seal()
-
-
 async def _read(response: aiohttp.ClientResponse) -> bytes:
     length = response.content_length
     if length is not None and length <= MAX_REPLY_BYTES:
@@ -188,13 +163,6 @@ async def _read(response: aiohttp.ClientResponse) -> bytes:
                     f"the reply is longer than {MAX_REPLY_BYTES} bytes"
                 )
         return bytes(body)
-
-
-def _date(text: str | None) -> datetime | None:
-    try:
-        return parsedate_to_datetime(text) if text else None
-    except ValueError:
-        return None
 
 
 class Transport:
@@ -221,14 +189,21 @@ class Transport:
     ) -> None:
         base = urlsplit(base_url)
         self._scheme, self._authority, self._prefix = base.scheme, base.netloc, base.path
-        self._headers = {
+        headers = {
             "Authorization": credentials.authorization,
             "Accept": "application/json",
             "Accept-Charset": "utf-8",
             "User-Agent": _USER_AGENT,
         }
         self._borrowed = session
-        self._proxy = proxy
+        self._proxy, self._proxy_headers = split_proxy(proxy)
+        if self._scheme == "http":  # there is no tunnel: the proxy reads the request itself
+            headers |= self._proxy_headers
+        # Once per session, and not with each request, where that is safe: aiohttp shows the
+        # headers of a session to a proxy that is asked for a tunnel, our token with them.
+        per_session = session is None and proxy is None
+        self._session_headers = headers if per_session else None
+        self._request_headers = None if per_session else headers
         self._trust_env = trust_env
         self._connections = connections
         self._own: tuple[asyncio.AbstractEventLoop, aiohttp.ClientSession] | None = None
@@ -243,8 +218,12 @@ class Transport:
             return self._borrowed
         loop = asyncio.get_running_loop()
         if self._own is None or self._own[0] is not loop:
+            if self._own is not None and self._own[0].is_running():
+                raise ConfigurationError(
+                    "this client is in use on another running event loop; make one for each loop"
+                )
             session = aiohttp.ClientSession(
-                headers=self._headers,  # once, and not with each request
+                headers=self._session_headers,
                 connector=aiohttp.TCPConnector(limit=self._connections),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 trust_env=self._trust_env,
@@ -252,14 +231,26 @@ class Transport:
             self._own = loop, session
         return self._own[1]
 
-    def attempt(self, request: Request) -> "Attempt":
-        """Return one attempt at `request`, ready to run.
+    async def send(
+        self,
+        request: Request,
+        form: OneShotForm | None,
+        timeout: float | None,  # noqa: ASYNC109 -- the bound is part of what is asked
+    ) -> Reply | Failure:
+        """Make one attempt: send, and read the whole reply.
+
+        Args:
+            request: What to send.
+            form: Its form for this one attempt; it knows whether it left even if this is cancelled.
+            timeout: The seconds that all of it may take, or None.
+
+        Returns:
+            The reply whatever its status, or the failure and whether the request had left.
 
         Raises:
             ConfigurationError: The client or the borrowed session is closed.
         """
-        send = self._session().request
-        form = None if request.form is None else OneShotForm(request.form)
+        session = self._session()
         path, _, query = request.path.partition("?")
         # A fifth of the time that parsing it from text takes, and hardly any two are the same.
         url = URL.build(
@@ -269,19 +260,27 @@ class Transport:
             query_string=query,
             encoded=True,
         )
-        return Attempt(
-            form,
-            send(
-                request.method,
-                url,
-                data=form,
-                headers=None if self._borrowed is None else self._headers,
-                allow_redirects=False,
-                raise_for_status=False,
-                proxy=self._proxy,
-                timeout=_NO_TIMEOUT,
-            ),
-        )
+        try:
+            async with asyncio.timeout(timeout):
+                response = await session.request(
+                    request.method,
+                    url,
+                    data=form,
+                    headers=self._request_headers,
+                    allow_redirects=False,
+                    raise_for_status=False,
+                    proxy=self._proxy,
+                    proxy_headers=self._proxy_headers,
+                    timeout=_NO_TIMEOUT,
+                )
+                body = await _read(response)
+                return Reply(status=response.status, body=body, headers=response.headers)
+        except Exception as error:  # noqa: BLE001 -- whatever a connector, proxy or codec raises is sorted by `left`
+            left = not isinstance(error, _NO_CONNECTION) if form is None else form.left
+            return Failure(left=left, error=error)
+        finally:
+            if form is not None:
+                form.seal()
 
     async def aclose(self) -> None:
         """Close the own session; a borrowed one stays open."""

@@ -81,7 +81,12 @@ class Polling(Waits):
             every: Seconds between two polls of one wait; more than 0.
             lag: Seconds for which a call that was placed may not be visible yet: a Call SID that
                 is not found for longer is gone.
+
+        Raises:
+            ConfigurationError: `every` is not more than 0.
         """
+        if not every > 0:
+            raise ConfigurationError(f"every must be more than 0 seconds, not {every!r}")
         self._room = room
         self._every = every
         self._lag = lag

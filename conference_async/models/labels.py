@@ -117,6 +117,8 @@ def _segment(parameter: str, text: object, code: int) -> str:
     """Return what can be one segment of a URL's path, and refuse what cannot."""
     if not isinstance(text, str):
         problem = f"must be text, not {type(text).__name__}"
+    elif len(text) <= LONGEST and text.isalnum() and text.isascii():
+        return text  # as nearly all are: SIDs and plain words
     elif not text.strip():
         problem = "must not be empty"
     elif len(text) > LONGEST:

@@ -1,7 +1,7 @@
 """Bodies of replies as values."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import NoneType
 from typing import Any, Generic, TypeVar
 
@@ -21,6 +21,8 @@ else:
     _loads = orjson.loads
 
 _CONVERTER = make_converter()
+_READ_PARTICIPANT: Callable[[Any, Any], Participant] = _CONVERTER.get_structure_hook(Participant)
+_READ_CONFERENCE: Callable[[Any, Any], Conference] = _CONVERTER.get_structure_hook(Conference)
 _BROKEN = (AttributeError, KeyError, TypeError, ValueError, RecursionError)
 _GLIMPSE = 40
 
@@ -29,8 +31,9 @@ _GLIMPSE = 40
 class Page(Generic[T]):
     """One page of a list."""
 
-    items: list[T]
-    """What the page holds, in the service's order."""
+    items: Iterator[T]
+    """What the page holds, in the service's order. Each is read when it is asked for, which may be
+    an `UnexpectedReply`: a thousand at once would hold up the loop."""
     next_page_uri: str | None
     """Where the next page is, as the service said it; None on the last page."""
 
@@ -41,7 +44,7 @@ def decode_participant(body: bytes) -> Participant:
     Raises:
         UnexpectedReply: The body is not the JSON of a participant.
     """
-    return _decode(body, Participant)
+    return _decode(body, Participant, _READ_PARTICIPANT)
 
 
 def decode_conference(body: bytes) -> Conference:
@@ -50,7 +53,7 @@ def decode_conference(body: bytes) -> Conference:
     Raises:
         UnexpectedReply: The body is not the JSON of a conference.
     """
-    return _decode(body, Conference)
+    return _decode(body, Conference, _READ_CONFERENCE)
 
 
 def decode_participant_page(body: bytes) -> Page[Participant]:
@@ -59,7 +62,7 @@ def decode_participant_page(body: bytes) -> Page[Participant]:
     Raises:
         UnexpectedReply: The body is not the JSON of such a page.
     """
-    return _decode_page(body, "participants", Participant)
+    return _decode_page(body, "participants", Participant, _READ_PARTICIPANT)
 
 
 def decode_conference_page(body: bytes) -> Page[Conference]:
@@ -68,30 +71,38 @@ def decode_conference_page(body: bytes) -> Page[Conference]:
     Raises:
         UnexpectedReply: The body is not the JSON of such a page.
     """
-    return _decode_page(body, "conferences", Conference)
+    return _decode_page(body, "conferences", Conference, _READ_CONFERENCE)
 
 
-def _decode(body: bytes, cls: type[T]) -> T:
+def _decode(body: bytes, cls: type[T], read: Callable[[Any, Any], T]) -> T:
     try:
-        return _CONVERTER.structure(_loads(body), cls)
+        return read(_loads(body), cls)
     except _BROKEN as error:
         raise _unexpected(body, cls.__name__.lower(), error) from error
 
 
-def _decode_page(body: bytes, items: str, cls: type[T]) -> Page[T]:
+def _decode_page(body: bytes, items: str, cls: type[T], read: Callable[[Any, Any], T]) -> Page[T]:
     try:
-        return _page(_loads(body), items, cls)
+        payloads, uri = _envelope(_loads(body), items)
     except _BROKEN as error:
         raise _unexpected(body, f"page of {items}", error) from error
 
+    def each() -> Iterator[T]:
+        try:
+            for payload in payloads:
+                yield read(payload, cls)
+        except _BROKEN as error:
+            raise _unexpected(body, f"page of {items}", error) from error
 
-def _page(envelope: dict[str, Any], items: str, cls: type[T]) -> Page[T]:
-    payloads: list[dict[str, Any]] = envelope[items]
-    uri: str | None = envelope.get("next_page_uri")
+    return Page(items=each(), next_page_uri=uri or None)
+
+
+def _envelope(page: dict[str, Any], items: str) -> tuple[list[Any], str | None]:
+    payloads: list[Any] = page[items]
+    uri: str | None = page.get("next_page_uri")
     if type(payloads) is not list or type(uri) not in {str, NoneType}:
         raise TypeError(f"{items!r} or 'next_page_uri' is of the wrong type")
-    read = _CONVERTER.get_structure_hook(cls)
-    return Page(items=[read(payload, cls) for payload in payloads], next_page_uri=uri or None)
+    return payloads, uri
 
 
 def _unexpected(body: bytes, what: str, error: Exception) -> UnexpectedReply:

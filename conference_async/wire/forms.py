@@ -24,6 +24,7 @@ Pairs: TypeAlias = list[tuple[str, str]]
 """Names and values in the order they are sent; a list is a name that repeats."""
 
 LARGEST_PAGE = 1000
+_ASCII_ESCAPES = {number: quote_plus(chr(number)) for number in range(128)}
 
 
 def wire_name(field: str) -> str:
@@ -163,8 +164,8 @@ def _spelled(name: str, value: object) -> Pairs:
 
 
 def _escaped(text: str) -> str:
-    # Most values are single words, and names always are: not escaping those halves the time.
-    return text if text.isalnum() and text.isascii() else quote_plus(text)
+    # Nearly all values are ASCII, and looking their characters up takes a fifth of the time.
+    return text.translate(_ASCII_ESCAPES) if text.isascii() else quote_plus(text)
 
 
 def _query(pairs: Pairs, page_size: int | None) -> str:

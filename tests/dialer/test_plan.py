@@ -387,7 +387,7 @@ async def test_a_preview_is_read_once(tmp_path: Path) -> None:
 
 async def test_reading_can_be_cancelled(tmp_path: Path) -> None:
     """The file is closed, whatever its thread was doing."""
-    path = csv(tmp_path, "to\n" + "".join(f"+1555{n:07d}\n" for n in range(2000)))
+    path = csv(tmp_path, "to\n" + "".join(f"+1555{n:07d}\n" for n in range(20_000)))
     task = asyncio.create_task(planned(path).preview())
     await asyncio.sleep(0.01)
     task.cancel()

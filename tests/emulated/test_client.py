@@ -232,6 +232,27 @@ async def test_a_view_is_the_client_with_other_options(emulator: Emulator) -> No
     assert emulator.rings(TO) == 1
 
 
+def test_a_view_holds_its_clients_rate() -> None:
+    """Though nobody keeps the client itself: the account is dialled from at the view's pace."""
+    credentials = Credentials("AC" + "7" * 32, TOKEN)
+    view = ConferenceClient(credentials, base_url=ELSEWHERE, cps=1).with_options(deadline=5)
+    gc.collect()
+    client = ConferenceClient(credentials, base_url=ELSEWHERE, cps=30)
+
+    assert (view.limit.cps, client.limit.cps) == (1, 1)
+
+
+async def test_a_client_is_not_shared_by_two_running_loops(emulator: Emulator) -> None:
+    """Each would close, or lose, the connections of the other."""
+    async with connect(emulator) as client:
+        await client.conferences.list()
+
+        with pytest.raises(ConfigurationError, match="another running event loop"):
+            await asyncio.to_thread(asyncio.run, client.conferences.list())
+
+        await client.conferences.list()
+
+
 @pytest.mark.parametrize(
     ("change", "says"),
     [
@@ -240,6 +261,8 @@ async def test_a_view_is_the_client_with_other_options(emulator: Emulator) -> No
         ({"timeout": 0}, "timeout must be more than 0 seconds, not 0"),
         ({"deadline": -1}, "deadline must be more than 0"),
         ({"timeout": float("inf")}, "timeout must be more than 0"),
+        ({"timeout": None}, "timeout must be more than 0 seconds, not None"),
+        ({"deadline": "5"}, "deadline must be more than 0 seconds, not '5'"),
         ({"timeout": float("nan")}, "timeout must be more than 0"),
     ],
 )

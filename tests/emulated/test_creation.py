@@ -471,6 +471,37 @@ async def test_a_slot_that_went_stale_is_taken_anew(emulator: Emulator) -> None:
     assert emulator.starts == [pytest.approx(2.2, abs=1e-3)]
 
 
+async def test_writing_down_may_take_longer_than_a_slot_keeps(emulator: Emulator) -> None:
+    """What was told just now is not told again, so that the next slot is used."""
+    told: list[tuple[str | None, int]] = []
+
+    async def slow(label: str | None, attempt: int) -> None:
+        told.append((label, attempt))
+        await asyncio.sleep(0.4)
+
+    emulator.faults.add(Fault.TOO_MANY, retry_after=3)
+    async with paced(emulator, 1) as client:
+        participant = await dial(client.with_options(before_send=slow).conferences("standup"))
+
+    assert told == [(participant.label, 1), (participant.label, 2)]
+    assert emulator.starts == [pytest.approx(1 + 3 + 1, abs=1e-3)]
+
+
+async def test_what_was_told_long_ago_is_told_again(emulator: Emulator) -> None:
+    """Ten seconds later another program may have taken over, and may be found out by it."""
+    told: list[float] = []
+
+    async def slow(_label: str | None, _attempt: int) -> None:
+        told.append(now())
+        await asyncio.sleep(0.4 if len(told) == 1 else 0)
+
+    async with paced(emulator, 0.05) as client:
+        await dial(client.with_options(before_send=slow).conferences("standup"))
+
+    assert told == [0, 20]
+    assert emulator.rings(TO) == 1
+
+
 async def test_every_attempt_is_reported(
     client: ConferenceClient, emulator: Emulator, caplog: pytest.LogCaptureFixture
 ) -> None:

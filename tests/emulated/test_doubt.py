@@ -1,6 +1,7 @@
 """Where a create stops decides whether it is in doubt."""
 
 import asyncio
+from contextlib import suppress
 
 import pytest
 
@@ -11,7 +12,10 @@ from conference_async import (
     CreateLimit,
     Credentials,
     DeadlineExceeded,
+    LabelInUse,
     OutcomeUnknown,
+    PersonalData,
+    RetryPolicy,
 )
 from conference_async.emulator import Emulator, Fault
 
@@ -32,6 +36,32 @@ async def test_a_label_of_the_callers_finds_an_unanswered_create_too(
 
     assert (created.label, created.reconciled) == ("alice", True)
     assert emulator.rings(TO) == 1
+
+
+async def test_who_came_while_a_create_stood_in_line_is_not_taken_for_it(
+    emulator: Emulator,
+) -> None:
+    """Only what was placed since it was sent can be its own; this one never rang."""
+    async with ConferenceClient(
+        Credentials(emulator.account_sid, emulator.auth_token),
+        base_url=emulator.base_url,
+        limit=CreateLimit(1),
+    ) as client:
+        participants = client.conferences("standup").participants
+        others = [
+            asyncio.ensure_future(
+                participants.create(from_=FROM, to=f"+1555867{n:04}", label=label)
+            )
+            for n, label in enumerate(["alice", "b", "c", "d", "e"])
+        ]
+        namesake = asyncio.ensure_future(participants.create(from_=FROM, to=TO, label="alice"))
+        await asyncio.wait(others)
+        emulator.faults.add(Fault.FAIL_500, on="create")
+
+        with pytest.raises(LabelInUse):
+            await namesake
+
+    assert emulator.rings(TO) == 0
 
 
 async def test_what_stops_a_repeat_leaves_the_first_attempt_in_doubt(
@@ -125,11 +155,12 @@ async def test_cancelled_while_it_connects_nothing_is_in_doubt() -> None:
 
 
 async def test_a_client_that_is_closed_meanwhile_sends_nothing(emulator: Emulator) -> None:
-    """Who still stands in line is told, instead of opening a session that nobody closes."""
+    """Who still stands in line is told, and the slot is somebody else's."""
+    limit = CreateLimit(1)
     async with ConferenceClient(
         Credentials(emulator.account_sid, emulator.auth_token),
         base_url=emulator.base_url,
-        limit=CreateLimit(1),
+        limit=limit,
     ) as client:
         room = client.conferences("standup")
         tasks = [
@@ -141,6 +172,75 @@ async def test_a_client_that_is_closed_meanwhile_sends_nothing(emulator: Emulato
     with pytest.raises(ConfigurationError, match="closed"):
         await tasks[1]
     assert emulator.count("create") == 1
+    assert limit.snapshot().next_start == pytest.approx(0, abs=1e-6)
+
+
+async def test_who_is_in_flight_when_the_client_is_closed_is_told_at_once(
+    emulator: Emulator,
+) -> None:
+    """The outcome is unknown, and a closed client cannot find out more."""
+    emulator.latency = 5
+    loop = asyncio.get_running_loop()
+    async with ConferenceClient(
+        Credentials(emulator.account_sid, emulator.auth_token),
+        base_url=emulator.base_url,
+        limit=CreateLimit(1),
+    ) as client:
+        create = client.conferences("standup").participants.create(from_=FROM, to=TO)
+        task = asyncio.ensure_future(create)
+        await asyncio.sleep(1)
+
+    with pytest.raises(OutcomeUnknown):
+        await task
+    assert loop.time() == pytest.approx(1, abs=1e-3)
+    assert emulator.rings(TO) == 1
+
+
+async def test_a_deadline_that_has_come_sends_nothing(
+    client: ConferenceClient, emulator: Emulator
+) -> None:
+    """Not even if `before_send` brings its writing to an end instead of being cancelled."""
+
+    async def determined(_label: str | None, _attempt: int) -> None:
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(60)
+
+    view = client.with_options(deadline=0.1, before_send=determined)
+    with pytest.raises(DeadlineExceeded, match=r"deadline of 0\.1 s"):
+        await view.conferences("standup").participants.create(from_=FROM, to=TO)
+
+    assert emulator.count() == 0
+    await client.conferences("standup").participants.create(from_=FROM, to=TO)
+
+
+async def test_a_pause_before_a_repeat_ends_with_the_deadline(
+    client: ConferenceClient, emulator: Emulator
+) -> None:
+    """However long the policy would have it wait, the deadline is for the whole call."""
+    loop, policy = asyncio.get_running_loop(), RetryPolicy(base=30, maximum=30, lookups=1)
+    view = client.with_options(deadline=1, retry=policy, retry_unknown=True)
+    for _ in range(5):
+        emulator.faults.add(Fault.FAIL_500, times=4)
+        begun = loop.time()
+        with pytest.raises(OutcomeUnknown):
+            await view.conferences("standup").participants.create(from_=FROM, to=TO)
+        assert loop.time() - begun <= 1.001
+        emulator.faults.clear()
+
+
+async def test_a_number_in_a_label_is_not_logged(
+    client: ConferenceClient, emulator: Emulator, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A label should hold none, but one that does is warned of and no excuse to write it down."""
+    caplog.set_level("DEBUG", logger="conference_async")
+    emulator.faults.add(Fault.FAIL_500, times=20, on="conferences.list")
+    emulator.faults.add(Fault.FAIL_500)
+
+    with pytest.warns(PersonalData), pytest.raises(OutcomeUnknown):
+        await client.conferences("standup").participants.create(from_=FROM, to=TO, label=TO)
+
+    assert "looking for label ***5310 failed" in caplog.text
+    assert TO not in caplog.text
 
 
 async def test_attempts_are_logged_for_who_reads_debug(

@@ -4,7 +4,7 @@ import asyncio
 import gc
 import json
 import tracemalloc
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any, cast
 from urllib.parse import parse_qs
 
@@ -23,6 +23,8 @@ from conference_async import (
     Unpaced,
 )
 from conference_async.emulator import Emulator, Fault
+from conference_async.pages import Listing
+from conference_async.wire import Page
 
 FROM = "+15017122661"
 SID = "CF" + "1" * 32
@@ -419,3 +421,52 @@ async def test_memory_does_not_grow_with_the_list(serve: Serve) -> None:
 
     print(f"peaks: {few / 1e6:.1f} MB for 1,000, {many / 1e6:.1f} MB for 100,000")
     assert many - few < 20_000_000
+
+
+async def test_an_item_that_cannot_be_read_names_the_request(serve: Serve) -> None:
+    """The error tells what came, and the service's own name for the exchange."""
+
+    async def answer(_: web.BaseRequest) -> web.Response:
+        page = {"participants": [{"status": "queued"}, {"status": 7}], "next_page_uri": None}
+        return web.json_response(page, headers={"Twilio-Request-Id": "RQ1"})
+
+    client = await serve(answer)
+    with pytest.raises(UnexpectedReply, match="page of participants") as caught:
+        await client.conferences(SID).participants.list()
+
+    assert (caught.value.status, caught.value.request_id) == (200, "RQ1")
+
+
+async def test_a_long_page_does_not_hold_up_the_loop(serve: Serve) -> None:
+    """While its items are read, others have their turn again and again."""
+    client = await serve(Book(first=([1], None)))
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    noted: list[int] = []
+
+    def slowly_read() -> Iterator[int]:
+        for number in range(1000):
+            noted.append(turns)
+            yield number
+
+    listing = Listing(
+        sender=client._sender,
+        kind="list",
+        path=ROOT,
+        decode=lambda _: Page(items=slowly_read(), next_page_uri=None),
+        key=int,
+        resource="conference",
+    )
+    task = asyncio.create_task(others())
+    async with listing.walk() as pages:
+        (page,) = [page async for page in pages]
+    task.cancel()
+
+    assert page == list(range(1000))
+    assert max(noted.count(turn) for turn in set(noted)) <= 100

@@ -18,6 +18,7 @@ from conference_async import (
     ParticipantHandle,
     ParticipantNotFound,
     ParticipantStatus,
+    PersonalData,
     RequestRefused,
 )
 from conference_async.emulator import Emulator, Fault, Request
@@ -351,4 +352,7 @@ async def test_handles_show_whom_they_address(client: ConferenceClient, emulator
     assert repr(room.participants) == "<Participants of 'standup'>"
     assert repr(room.participants("alice")) == "<ParticipantHandle 'alice' of 'standup'>"
     assert repr(client.conferences) == f"<Conferences of {client.account_sid}>"
+    with pytest.warns(PersonalData):
+        dad = client.conferences("dad +15558675310").participants("+15558675311")
+    assert repr(dad) == "<ParticipantHandle '***5311' of 'dad ***5310'>"
     assert emulator.count() == 0

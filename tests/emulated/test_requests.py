@@ -308,6 +308,8 @@ async def test_a_date_is_a_retry_after_too(serve: Any) -> None:
             ("Thu, 22 Nov 2029 10:00:00 GMT", "Thu, 22 Nov 2029 09:00:00 GMT"),
             ("Thu, 22 Nov 2029 10:00:00 GMT", "soon"),
             ("the day before yesterday", "Thu, 22 Nov 2029 10:00:07 GMT"),
+            ("Thu, 22 Nov 2029 10:00:00 GMT", "Thu, 22 Nov 2029 10:00:03"),
+            ("Thu, 22 Nov 2029 10:00:00 GMT", f"Thu, 22 Nov {10**20} 10:00:07 GMT"),
         ]
     )
 
@@ -321,14 +323,46 @@ async def test_a_date_is_a_retry_after_too(serve: Any) -> None:
     told: list[float] = []
     client = await serve(
         later,
-        retry=RetryPolicy(attempts=5, base=0),
+        retry=RetryPolicy(attempts=7, base=0),
         on_attempt=lambda event: told.append(event.sent_at),
     )
     begun = now()
 
     await client.conferences("CF" + "1" * 32).participants.list()
 
-    assert [sent - begun for sent in told] == pytest.approx([0, 7, 7, 7, 7], abs=1e-3)
+    assert [sent - begun for sent in told] == pytest.approx([0, 7, 7, 7, 7, 10, 10], abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("Retry-After", "Thu, 22 Nov 2029 10:00:03"),
+        ("Retry-After", f"Thu, 22 Nov {10**20} 10:00:07 GMT"),
+        ("Retry-After", "9" * 5000),
+        ("Twilio-Concurrent-Requests", "9" * 5000),
+    ],
+)
+@pytest.mark.parametrize("status", [201, 503])
+async def test_no_header_can_hide_what_became_of_a_create(
+    status: int, name: str, value: str, serve: Any
+) -> None:
+    """A gateway in between may write what it likes: 201 is placed, and 503 may be."""
+
+    async def odd(request: web.BaseRequest) -> web.Response:
+        if request.method == "GET":
+            return web.json_response({"conferences": []})
+        return web.json_response({"status": "queued"}, status=status, headers={name: value})
+
+    told: list[AttemptEvent] = []
+    client = await serve(odd, on_attempt=told.append)
+    create = client.conferences("standup").participants.create(from_=FROM, to=TO)
+
+    if status == 201:
+        assert (await create).status == "queued"
+    else:
+        with pytest.raises(OutcomeUnknown):
+            await create
+    assert told[0].concurrent_requests is None
 
 
 @pytest.mark.parametrize(

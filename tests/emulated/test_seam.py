@@ -1,8 +1,10 @@
 """Whether a create had left is known, on every kind of connection and at every moment."""
 
 import asyncio
+import base64
 import json
 import ssl
+import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -259,6 +261,60 @@ async def test_a_proxy_that_refuses_the_tunnel_means_not_sent() -> None:
             await create("https://127.0.0.1:9", proxy=f"http://user:secret@{host}:{port}")
 
     assert server.connections == 2
+
+
+async def test_a_proxy_that_refuses_gives_no_password_away() -> None:
+    """It is asked with user and password, and what is raised, causes and all, shows neither."""
+    heads: list[bytes] = []
+
+    async def refuse(reader: Reader, writer: Writer) -> None:
+        heads.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
+        await writer.drain()
+
+    password = "hunter2"
+    async with served(RawServer(refuse)) as (host, port):
+        with pytest.raises(ConnectionFailed, match="407") as caught:
+            await create("https://127.0.0.1:9", proxy=f"http://us%40er:{password}@{host}:{port}")
+
+    user = base64.b64encode(f"us@er:{password}".encode())
+    assert heads[0].startswith(b"CONNECT 127.0.0.1:9 ")
+    assert b"Proxy-Authorization: Basic " + user in heads[0]
+    assert password not in "".join(traceback.format_exception(caught.value))
+    assert base64.b64encode(f"{SID}:token".encode()) not in heads[0]
+
+
+@pytest.mark.parametrize("user", ["", "user:password@"])
+@pytest.mark.parametrize("borrowed", [True, False])
+async def test_a_tunnel_is_asked_for_without_the_accounts_token(borrowed: bool, user: str) -> None:
+    """Whoever runs the proxy, or listens on the way to it, must not be able to dial for us."""
+    heads: list[bytes] = []
+
+    async def refuse(reader: Reader, writer: Writer) -> None:
+        heads.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
+        await writer.drain()
+
+    async with served(RawServer(refuse)) as (host, port), aiohttp.ClientSession() as session:
+        with pytest.raises(ConnectionFailed):
+            await create(
+                "https://127.0.0.1:9",
+                session if borrowed else None,
+                proxy=f"http://{user}{host}:{port}",
+            )
+
+    assert heads
+    for head in heads:
+        assert head.startswith(b"CONNECT 127.0.0.1:9 ")
+        assert base64.b64encode(f"{SID}:token".encode()) not in head
+        assert head.count(b"uthorization") == (1 if user else 0)
+
+
+@pytest.mark.parametrize("proxy", ["proxy:3128", "socks5://proxy", "http://host:99999", "http://"])
+async def test_a_proxy_that_is_none_is_refused(proxy: str) -> None:
+    """Before anything is sent, and without the password that may be in it."""
+    with pytest.raises(ConfigurationError, match="proxy must be like"):
+        await create("https://127.0.0.1:9", proxy=proxy)
 
 
 async def test_through_a_tunnel_a_reset_is_in_doubt(authority: trustme.CA) -> None:

@@ -289,6 +289,12 @@ class TestPolling:
         assert (await polling.left(placed.call_sid or "", timeout=30)).left
         assert now() == 7
 
+    @pytest.mark.parametrize("every", [0, -1, float("nan")])
+    async def test_asking_without_a_pause(self, room: ConferenceHandle, every: float) -> None:
+        """Is refused: the service would be asked as fast as it answers."""
+        with pytest.raises(ConfigurationError, match="every must be more than 0 seconds"):
+            Polling(room, every=every)
+
     async def test_who_picked_up_cannot_be_seen(self, polling: Polling) -> None:
         """That is said at once, and not after the time-out."""
         with pytest.raises(ConfigurationError, match="cannot be seen by polling"):
