@@ -51,7 +51,7 @@ class Listing(Generic[T]):
         return Walk(self, limit)
 
     def fetch(self, path: str) -> "asyncio.Task[tuple[list[T], str | None]]":
-        """Begin to fetch a page."""
+        """Begin to fetch a page: its items, and the link to the next one."""
         return asyncio.create_task(self._page(path))
 
     async def _page(self, path: str) -> tuple[list[T], str | None]:
@@ -101,7 +101,7 @@ class Walk(Generic[T]):
     async def __anext__(self) -> list[T]:
         if self._ahead is None:
             raise StopAsyncIteration
-        items, link = await self._ahead
+        items, linked = await self._ahead
         keys = list(map(self._listing.key, items))
         fresh = [
             item
@@ -109,7 +109,7 @@ class Walk(Generic[T]):
             if key not in self._seen and key not in self._seen_before
         ]
         self._left -= len(fresh)
-        self._ahead = self._follow(link)
+        self._ahead = self._follow(linked)
         self._seen.update(keys)
         if len(self._seen) >= REMEMBERED:
             self._seen, self._seen_before = set(), self._seen
