@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from conference_async.dialer.ledger import Outcome
+from conference_async.dialer.policy import Policy
 
 if TYPE_CHECKING:
     from psycopg import AsyncConnection
@@ -26,7 +27,11 @@ CREATE TABLE IF NOT EXISTS conference_async_campaign (
     shared boolean NOT NULL DEFAULT false,
     priority integer NOT NULL DEFAULT 0,
     standing text NOT NULL DEFAULT 'running',
-    reason text
+    reason text,
+    ends_at timestamptz,
+    opens time,
+    closes time,
+    quorum integer
 );
 CREATE TABLE IF NOT EXISTS conference_async_outcome (
     number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -44,6 +49,7 @@ CREATE TABLE IF NOT EXISTS conference_async_outcome (
     ended_at timestamptz,
     reason text,
     request jsonb,
+    zones text[],
     changed timestamptz NOT NULL DEFAULT clock_timestamp(),
     UNIQUE (ledger, target)
 );
@@ -51,6 +57,8 @@ CREATE INDEX IF NOT EXISTS conference_async_outcome_in_order
     ON conference_async_outcome (ledger, number);
 CREATE INDEX IF NOT EXISTS conference_async_outcome_to_do
     ON conference_async_outcome (ledger, number) WHERE state IN ('planned', 'sending');
+CREATE INDEX IF NOT EXISTS conference_async_outcome_by_call
+    ON conference_async_outcome (call_sid);
 """
 
 
@@ -59,6 +67,18 @@ async def make_tables(connection: "AsyncConnection[DictRow]") -> None:
     async with connection.transaction():
         await connection.execute(_MAKING)
         await connection.execute(_TABLES)
+
+
+def rules_of(policy: Policy) -> dict[str, Any]:
+    """Return what is kept of the wishes for a campaign that workers dial."""
+    hours, quorum = policy.hours, policy.quorum
+    ends = [seconds for seconds in (policy.deadline, quorum and quorum.deadline) if seconds]
+    return {
+        "seconds": min(ends, default=None),
+        "opens": hours and hours.start,
+        "closes": hours and hours.end,
+        "quorum": quorum and quorum.joined,
+    }
 
 
 def outcome_of(row: "DictRow") -> Outcome:

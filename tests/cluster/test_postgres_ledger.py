@@ -12,7 +12,8 @@ import pytest
 from blockbuster import BlockBuster
 
 from conference_async.cluster import PostgresLedger, ledger_at
-from conference_async.cluster.campaigns import Assignment, Standing, request_of
+from conference_async.cluster.assignments import Assignment, request_of
+from conference_async.cluster.campaigns import Standing
 from conference_async.dialer import Campaign, Ledger, Outcome, State
 from conference_async.errors import ConfigurationError, LedgerError
 from conference_async.models import NewParticipant, Participant
@@ -167,6 +168,11 @@ def test_a_request_survives_the_database() -> None:
         extra={"Newer": "1"},
     )
     assignment = Assignment(
-        ledger="l", outcome=planned(), standing=Standing.RUNNING, quiet=0, request=request_of(new)
+        ledger="l",
+        outcome=planned(),
+        standing=Standing.RUNNING,
+        now=NOW,
+        changed=NOW,
+        request=request_of(new),
     )
     assert assignment.new == attrs.evolve(new, to=planned().to)
