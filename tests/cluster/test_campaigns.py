@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from blockbuster import BlockBuster
+from procrastinate import App, PsycopgConnector
 
 from conference_async import ConferenceClient, Credentials
 from conference_async.cluster import ClusterDialer, PostgresLedger, SharedCampaign
@@ -202,6 +203,32 @@ async def test_a_refused_account_pauses_its_campaign(scene: "Scene", people: "Pe
     assert standing[0] is Standing.PAUSED
     assert standing[1]
     assert (await scene.counts(plan))[State.PLANNED] == 3
+
+
+async def test_an_app_of_the_users_own_dials(scene: "Scene", people: "People") -> None:
+    """Beside its own tasks, and with a limit and a client that are the user's."""
+    app, done = App(connector=PsycopgConnector(conninfo=scene.dsn)), asyncio.Event()
+    queue = f"dial/{scene.emulator.account_sid}"
+
+    @app.task(name="of the user's own", queue=queue)
+    async def own() -> None:
+        done.set()
+
+    plan = people(5)
+    await scene.dialer.submit(plan)
+    app.add_tasks_from(scene.dialer.tasks(), namespace="conference_async")
+    async with app.open_async():
+        await own.defer_async()
+        worker = asyncio.create_task(
+            app.run_worker_async(queues=[queue], concurrency=3, install_signal_handlers=False)
+        )
+        counts = await scene.done(plan)
+        await done.wait()
+        worker.cancel()
+        await asyncio.wait({worker})
+
+    assert counts[State.PLACED] == 5
+    assert set(scene.emulator.ring_counts.values()) == {1}
 
 
 async def test_a_local_run_keeps_off_a_campaign_of_workers(

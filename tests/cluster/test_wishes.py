@@ -82,16 +82,17 @@ async def test_who_is_listed_later_is_left_out_as_well(scene: "Scene", people: "
 async def test_a_deadline_ends_a_campaign(scene: "Scene", people: "People") -> None:
     """What is left stays planned; resuming it, or another submit, goes on."""
     plan = people(3)
-    await scene.dialer.submit(plan, deadline=0.001)
-    async with SharedCampaign(f"{scene.dsn}#{plan.name}") as campaign, scene.working():
+    await scene.dialer.submit(plan, deadline=1)
+    async with SharedCampaign(f"{scene.dsn}#{plan.name}") as campaign:
         await scene.until_it_stands(campaign, Standing.ENDED)
-        other = people(2)
-        await scene.dialer.submit(other)
-        await scene.done(other)  # so the worker was at it
-        assert (await scene.counts(plan))[State.PLANNED] == 3
+        async with scene.working():
+            other = people(2)
+            await scene.dialer.submit(other)
+            await scene.done(other)  # so the worker was at it
+            assert (await scene.counts(plan))[State.PLANNED] == 3
 
-        await campaign.resume()
-        assert (await scene.done(plan))[State.PLACED] == 3
+            await campaign.resume()
+            assert (await scene.done(plan))[State.PLACED] == 3
     assert set(scene.emulator.ring_counts.values()) == {1, 2}  # both plans have these numbers
 
 
