@@ -27,6 +27,8 @@ _READ = """
 SELECT standing, reason, ends_at, clock_timestamp() AS now FROM conference_async_campaign
 WHERE ledger = %s AND shared
 """
+# The queue's own functions for this take one job at a time, by its number. A campaign has as many
+# as it has targets: they are moved together, and in the transaction that changes its standing.
 _PUT_OFF = """
 UPDATE procrastinate_jobs SET scheduled_at = '9999-01-01T00:00:00Z'
 WHERE status = 'todo' AND task_name = %(task)s AND args ->> 'ledger' = %(ledger)s
@@ -110,7 +112,10 @@ async def stand(
         return True
 
     if not await session.run(work):
-        raise LedgerError(f"workers have no campaign {ledger!r}")
+        raise LedgerError(
+            f"no campaign {ledger!r} was submitted to workers. If it was dialled without them, go "
+            "on by running its dial command again, or with --submit to leave the rest to workers"
+        )
 
 
 async def standing_of(session: Session, ledger: str) -> tuple[Standing, str | None] | None:

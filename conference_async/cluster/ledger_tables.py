@@ -5,8 +5,10 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from conference_async.cluster.table_versions import VERSION, other_version
 from conference_async.dialer.ledger import Outcome
 from conference_async.dialer.policy import Policy
+from conference_async.errors import LedgerError
 
 if TYPE_CHECKING:
     from psycopg import AsyncConnection
@@ -18,7 +20,8 @@ _TIMES = ("sent_at", "ended_at")
 # PostgreSQL does not forgive two sessions that make the same table at once; the lock's number is
 # any that is ours.
 _MAKING = "SELECT pg_advisory_xact_lock(7241946832)"
-_TABLES = """
+_TABLES = (
+    """
 CREATE TABLE IF NOT EXISTS conference_async_campaign (
     ledger text PRIMARY KEY,
     name text NOT NULL,
@@ -59,14 +62,37 @@ CREATE INDEX IF NOT EXISTS conference_async_outcome_to_do
     ON conference_async_outcome (ledger, number) WHERE state IN ('planned', 'sending');
 CREATE INDEX IF NOT EXISTS conference_async_outcome_by_call
     ON conference_async_outcome (call_sid);
-"""
+COMMENT ON TABLE conference_async_campaign IS '"""
+    + VERSION
+    + "'"
+)
 
 
 async def make_tables(connection: "AsyncConnection[DictRow]") -> None:
-    """Make the tables that are not there."""
+    """Make the tables that are not there.
+
+    Raises:
+        LedgerError: They are those of another version.
+    """
     async with connection.transaction():
         await connection.execute(_MAKING)
+        await check_version(connection)
         await connection.execute(_TABLES)
+
+
+async def check_version(connection: "AsyncConnection[DictRow]") -> None:
+    """Refuse tables that another version made; none at all are no mistake.
+
+    Raises:
+        LedgerError: There are such tables.
+    """
+    wrong = await other_version(connection, "conference_async_campaign")
+    if wrong is not None:
+        raise LedgerError(
+            f"{wrong}: finish its campaigns with that version, drop the tables "
+            "conference_async_outcome and conference_async_campaign, and run conference-async "
+            "cluster set-up; or use another database"
+        )
 
 
 def rules_of(policy: Policy) -> dict[str, Any]:

@@ -28,6 +28,7 @@ from conference_async.cluster.ledger_statements import (
     WHOSE,
 )
 from conference_async.cluster.ledger_tables import (
+    check_version,
     make_tables,
     outcome_of,
     row_of,
@@ -105,9 +106,10 @@ class PostgresLedger:
             await self.session.aclose()
 
     async def _greet(self, connection: "AsyncConnection[DictRow]") -> None:
-        """Become the one writer again after the connection broke."""
+        """Look what is there, and become the one writer again after the connection broke."""
         from psycopg import OperationalError
 
+        await check_version(connection)
         if not self._begun:
             return
         try:

@@ -64,6 +64,9 @@ async def test_from_one_process_to_workers_without_new_code(
 
     assert "5 placed" in await command(emulator, *dial, "--ledger", here)
     assert "before       5" in await command(emulator, *dial, "--ledger", here)
+    for verb in ("pause", "resume", "cancel"):
+        told = await command(emulator, "campaign", verb, here, code=2)
+        assert "running its dial command again, or with --submit" in told
     await command(emulator, "cluster", "set-up", "--ledger", postgres_server)
     assert "5 submitted" in await command(emulator, *dial, "--ledger", there, "--submit")
     assert "0 submitted" in await command(emulator, *dial, "--ledger", there, "--submit")
