@@ -314,7 +314,7 @@ async def test_ctrl_c_stops_and_the_printed_command_goes_on(
     shell: "Shell", emulator: Emulator, tmp_path: Path
 ) -> None:
     """Ctrl-C ends it with 130 and the command that calls the rest, each of them once."""
-    command = ("dial", people(tmp_path, 30), *TO_STANDUP[:4], "--cps", "10")
+    command = ("dial", people(tmp_path, 60), *TO_STANDUP[:4], "--cps", "10")
     process = await shell.start(*command)
     while len(emulator.starts) < 3:  # noqa: ASYNC110 -- another process has to get there
         await asyncio.sleep(0.02)
@@ -322,14 +322,14 @@ async def test_ctrl_c_stops_and_the_printed_command_goes_on(
     stopped = await shell.end(process)
     assert stopped.code == 130
     called = len(emulator.starts)
-    assert 3 <= called < 30
+    assert 3 <= called < 60
     printed = stopped.err.splitlines()[-1].strip()
-    assert stopped.out.splitlines()[-1] == f"{called} placed, {30 - called} left"
+    assert stopped.out.splitlines()[-1] == f"{called} placed, {60 - called} left"
     assert printed == shlex.join(["conference-async", *command])
     resumed = await shell.process(*shlex.split(printed)[1:])
-    assert (resumed.code, resumed.out.splitlines()[-1]) == (0, "30 placed")
+    assert (resumed.code, resumed.out.splitlines()[-1]) == (0, "60 placed")
     assert set(emulator.ring_counts.values()) == {1}
-    assert len(emulator.ring_counts) == 30
+    assert len(emulator.ring_counts) == 60
 
 
 async def test_ctrl_c_twice_does_not_wait(

@@ -28,6 +28,9 @@ from conference_async.limits import Unpaced
 CPS = 20
 """The pace that workers in processes of their own share."""
 
+CALM = 0.03
+"""Seconds by which a machine may be late that is not busy: a slot that is used later is lost."""
+
 WORKER = Path(__file__).with_name("campaign_worker.py")
 CALLERS = Path(__file__).with_name("callers.py")
 
@@ -54,7 +57,20 @@ class Run:
     starts: list[float]
     shares: list[int]
     errors: list[str]
+    cps: float
     trips: int
+    late: float
+    """The most seconds by which the machine was late, but for the one process that a test stops."""
+
+    @property
+    def calm(self) -> bool:
+        """Whether the machine had the time for what is asserted of the rate."""
+        return self.late < CALM
+
+    @property
+    def at_most(self) -> float:
+        """How many starts too many a second may seem to have, as they are noted late."""
+        return 1 + self.late * self.cps
 
     @property
     def rate(self) -> float:
@@ -116,6 +132,8 @@ def dial_together(
         shares=[len(one["starts"]) for one in found],
         errors=[error for one in found for error in one["errors"]],
         trips=sum(one["trips"] for one in found),
+        cps=cps,
+        late=sorted(one["late"] for one in found)[-2],
     )
 
 

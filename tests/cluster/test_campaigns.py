@@ -15,14 +15,14 @@ from conference_async.cluster import ClusterDialer, PostgresLedger, SharedCampai
 from conference_async.cluster.campaigns import Standing
 from conference_async.dialer import Dialer, State
 from conference_async.emulator import Emulator, Fault
-from conference_async.errors import LedgerError
+from conference_async.errors import ConfigurationError, LedgerError
 from conference_async.limits import Unpaced
 
 if TYPE_CHECKING:
     from tests.cluster.conftest import People, Scene
 
 CPS = 20
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 
 @pytest.fixture(autouse=True)
@@ -149,6 +149,50 @@ async def test_workers_outlive_their_server(
     for worker in scene.workers:
         worker.terminate()
     assert [await worker.wait() for worker in scene.workers] == [0] * 3
+
+
+async def test_a_worker_in_this_process_outlives_its_server(
+    own_postgres: Any,
+    scene_on: "Callable[[str], Awaitable[Scene]]",
+    people: "People",
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """It says so, and begins again when the server is there; nobody is rung twice."""
+    scene = await scene_on(own_postgres.where)
+    async with scene.working():
+        first = people(3)
+        await scene.dialer.submit(first)
+        await scene.done(first)
+        await asyncio.to_thread(own_postgres.kill)
+        await asyncio.to_thread(own_postgres.start)
+        await scene.until(lambda: "and begins again" in caplog.text)
+        with pytest.raises(ConfigurationError, match="works already"):
+            await scene.dialer.work()
+        await scene.dialer.submit(people(5, first.name))
+        counts = await scene.done(first)
+
+    assert counts[State.PLACED] == 5
+    assert set(scene.emulator.ring_counts.values()) == {1}
+
+
+async def test_a_cancelled_worker_finishes_its_calls(scene: "Scene", people: "People") -> None:
+    """Cancelling is as good as stopping: what is under way is written down."""
+    scene.emulator.faults.add(Fault.DELAY, times=None, seconds=0.3)
+    plan = people(3)
+    await scene.dialer.submit(plan)
+    work = asyncio.create_task(scene.dialer.work())
+    await scene.started(3)
+    work.cancel()
+    await asyncio.wait({work})
+
+    assert work.cancelled()
+    assert (await scene.counts(plan))[State.PLACED] == 3
+
+
+async def test_a_worker_has_at_least_one_target_in_hand(scene: "Scene") -> None:
+    """Nonsense is refused at once."""
+    with pytest.raises(ConfigurationError, match="concurrency must be 1 or more"):
+        ClusterDialer(scene.dialer._client, scene.dsn, concurrency=0)
 
 
 async def test_a_campaign_is_paused_resumed_and_cancelled(scene: "Scene", people: "People") -> None:

@@ -53,6 +53,7 @@ async def command(emulator: Emulator, *arguments: str, code: int = 0) -> str:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 async def test_from_one_process_to_workers_without_new_code(
     emulator: Emulator, postgres_server: str, tmp_path: Path
 ) -> None:
@@ -89,6 +90,7 @@ async def test_from_one_process_to_workers_without_new_code(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 async def test_workers_keep_the_rules_of_a_local_run(
     emulator: Emulator, postgres_server: str, tmp_path: Path
 ) -> None:

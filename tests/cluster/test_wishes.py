@@ -19,7 +19,7 @@ from conference_async.errors import ConfigurationError
 if TYPE_CHECKING:
     from tests.cluster.conftest import People, Scene
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 FIRST = "+15558670000"
 
 
