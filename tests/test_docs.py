@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from blockbuster import BlockBuster
 
 from conference_async.cli.app import app
 from conference_async.emulator import Emulator
@@ -80,8 +81,17 @@ def workplace(service: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize(
     "page", [page for page in PAGES if blocks(page)], ids=lambda page: page.stem
 )
-def test_every_program_of_a_page_runs(page: Path, workplace: Path) -> None:
+def test_every_program_of_a_page_runs(
+    page: Path,
+    workplace: Path,
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+    no_blocking_calls: BlockBuster,
+) -> None:
     """Blocks run one after the other, warnings fatal; those with a file's name make a project."""
+    if "DATABASE_URL" in page.read_text(encoding="utf-8"):
+        monkeypatch.setenv("DATABASE_URL", request.getfixturevalue("own_postgres").where)
+        no_blocking_calls.deactivate()  # its drivers import their parts when they need them
     port = str(free_port())
     for number, (language, written) in enumerate(blocks(page), start=1):
         text = written.replace(PORT, port)

@@ -1,10 +1,10 @@
 """Bulk dialling as a command: shown first, stopped cleanly, resumed by the same command."""
 
 import sys
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 import attrs
@@ -16,6 +16,7 @@ from conference_async.cli.emulation import rehearsal
 from conference_async.cli.output import PLAIN, Output
 from conference_async.cli.plans import PlanOptions
 from conference_async.cli.resuming import CommandLine, discard
+from conference_async.cli.rules import Rules
 from conference_async.cli.runs import Follower
 from conference_async.client import ConferenceClient
 from conference_async.cluster.ledgers import in_database, ledger_at, split_name
@@ -43,15 +44,6 @@ class RunOptions:
     """Leave the calling to workers (see the command `worker`), on this machine and others; needs
     a database as ledger."""
 
-    do_not_call: Path | None = None
-    """A file of addresses that are not called, one per line."""
-
-    redial_unknown: bool = False
-    """Call again those who may or may not have been called. Their phones may ring a second time."""
-
-    deadline: float | None = None
-    """Seconds after which no more calls are started."""
-
     dry_run: bool = False
     """Show the plan, and call nobody."""
 
@@ -74,8 +66,6 @@ class RunOptions:
         """
         if self.submit and (self.database is None or self.emulator):
             raise ConfigurationError("--submit needs --ledger postgresql://… and no --emulator")
-        if self.submit and (self.do_not_call or self.deadline):
-            raise ConfigurationError("workers know no --do-not-call and no --deadline")
 
     def ledger_for(self, file: Path, rows: PlanOptions) -> str:
         """Return where the campaign is remembered."""
@@ -83,19 +73,10 @@ class RunOptions:
         endings = [ending for ending in (rows.conference, rehearsed, "ledger") if ending]
         return self.ledger or str(file.with_name(".".join([file.name, *endings])))
 
-    def dialer(self, client: ConferenceClient, ledger: str, plan: Plan) -> Dialer:
-        """Return what dials as the options say."""
-        return Dialer(
-            client,
-            ledger=ledger_at(ledger, name=plan.name),
-            deadline=self.deadline,
-            redial_unknown=self.redial_unknown,
-            do_not_call=_lines(self.do_not_call),
-        )
-
 
 _ROWS = PlanOptions()
 _RUN = RunOptions()
+_RULES = Rules()
 
 
 async def dial(
@@ -110,6 +91,7 @@ async def dial(
     *,
     rows: PlanOptions = _ROWS,
     run: RunOptions = _RUN,
+    rules: Rules = _RULES,
     account: Account = FROM_ENVIRONMENT,
     output: Output = PLAIN,
 ) -> int:
@@ -119,6 +101,8 @@ async def dial(
     same command goes on from there, also after a crash.
     """
     run.check()
+    rules.check(submitted=run.submit)
+    settings = rules.settings()
     plan, ledger = rows.plan(file), run.ledger_for(file, rows)
     shown = mask(ledger)
     async with _service(run, account) as client:
@@ -137,8 +121,9 @@ async def dial(
             return problems.say("nobody was called", problems.INTERRUPTED)
         await client.conferences.list(limit=1)  # wrong credentials and dead hosts end it here
         if run.submit:
-            return await _submit(plan, client, ledger, run, output)
-        command, dialer = CommandLine.of_this_process(), run.dialer(client, ledger, plan)
+            return await _submit(plan, client, ledger, settings, output)
+        command, store = CommandLine.of_this_process(), ledger_at(ledger, name=plan.name)
+        dialer = Dialer(client, ledger=store, redial=rules.redial(client), **settings)
         before = await _begun(dialer.ledger, plan, command, ledger)
         if before and not output.json:
             print(f"before       {before} were called by earlier runs")
@@ -168,14 +153,14 @@ async def _service(run: RunOptions, account: Account) -> AsyncGenerator[Conferen
 
 
 async def _submit(
-    plan: Plan, client: ConferenceClient, ledger: str, run: RunOptions, output: Output
+    plan: Plan, client: ConferenceClient, ledger: str, settings: dict[str, Any], output: Output
 ) -> int:
     """Leave the calling to workers."""
     from conference_async.cluster import ClusterDialer
 
     dsn, name = split_name(ledger)
     async with ClusterDialer(client, dsn) as dialer:
-        new = await dialer.submit(plan, name=name, redial_unknown=run.redial_unknown)
+        new = await dialer.submit(plan, name=name, **settings)
     name = name or plan.name
     told = f"{new} submitted to the workers of the campaign {name}"
     output.done(told, submitted=str(new), campaign=name)
@@ -194,10 +179,3 @@ async def _begun(store: LedgerStore, plan: Plan, command: CommandLine, ledger: s
 def _phones_ring(client: ConferenceClient, run: RunOptions) -> bool:
     """Return whether somebody has to be asked before it goes on."""
     return not run.yes and urlsplit(client.base_url).hostname not in _HERE
-
-
-def _lines(file: Path | None) -> Iterable[str]:
-    if file is None:
-        return ()
-    lines = file.read_text(encoding="utf-8-sig").splitlines()
-    return [line for line in lines if line.strip()]

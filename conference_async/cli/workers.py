@@ -6,6 +6,7 @@ from cyclopts import App, Parameter, validators
 
 from conference_async.cli.account import FROM_ENVIRONMENT, Account
 from conference_async.cli.interrupts import on_interrupt
+from conference_async.cli.narration import narrated
 from conference_async.cli.problems import say
 from conference_async.cluster.ledgers import in_database, split_name
 from conference_async.errors import ConfigurationError
@@ -52,7 +53,7 @@ async def worker(
     async with account.paced_by(dsn, cps=cps) as client:
         await client.conferences.list(limit=1)  # wrong credentials and dead hosts end it here
         async with ClusterDialer(client, dsn) as dialer:
-            with on_interrupt(dialer.stop):
+            with on_interrupt(dialer.stop), narrated():
                 say(f"at work at {cps:g} per second; Ctrl-C ends it")
                 await dialer.work()
 

@@ -1,22 +1,15 @@
-"""Campaigns that workers share: how they stand, what is to be done for a target, what has a job.
+"""Campaigns that workers share: how they stand, and what has a job.
 
 The ledger decides. Jobs are only reminders: one that is lost is made again from the ledger, and
 one too many finds nothing to do.
 """
 
-import warnings
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, LiteralString
+from typing import TYPE_CHECKING, LiteralString
 
-import attrs
-
-from conference_async.cluster.ledger_tables import outcome_of
 from conference_async.cluster.postgres_session import Session
-from conference_async.dialer.ledger import Outcome
 from conference_async.errors import LedgerError
-from conference_async.models import NewParticipant
-from conference_async.notices import ConferenceWarning
 
 if TYPE_CHECKING:
     from psycopg import AsyncConnection
@@ -25,17 +18,17 @@ if TYPE_CHECKING:
 CALL = "conference_async:call"
 """The task that calls one target."""
 
-_FIND = """
-SELECT outcome.*, campaign.standing,
-    extract(epoch FROM clock_timestamp() - outcome.changed)::float8 AS quiet
-FROM conference_async_outcome AS outcome JOIN conference_async_campaign AS campaign USING (ledger)
-WHERE outcome.number = %s
-"""
 _STAND = """
-UPDATE conference_async_campaign SET standing = %(standing)s, reason = %(reason)s
+UPDATE conference_async_campaign SET standing = %(standing)s, reason = %(reason)s,
+    ends_at = CASE WHEN ends_at > clock_timestamp() OR %(standing)s <> 'running' THEN ends_at END
 WHERE ledger = %(ledger)s AND shared RETURNING standing
 """
-_READ = "SELECT standing, reason FROM conference_async_campaign WHERE ledger = %s AND shared"
+_READ = """
+SELECT standing, reason, ends_at, clock_timestamp() AS now FROM conference_async_campaign
+WHERE ledger = %s AND shared
+"""
+# The queue's own functions for this take one job at a time, by its number. A campaign has as many
+# as it has targets: they are moved together, and in the transaction that changes its standing.
 _PUT_OFF = """
 UPDATE procrastinate_jobs SET scheduled_at = '9999-01-01T00:00:00Z'
 WHERE status = 'todo' AND task_name = %(task)s AND args ->> 'ledger' = %(ledger)s
@@ -59,6 +52,7 @@ SELECT outcome.number, campaign.priority, campaign.account_sid
 FROM conference_async_outcome AS outcome JOIN conference_async_campaign AS campaign USING (ledger)
 WHERE outcome.ledger = %s AND outcome.number > %s AND outcome.request IS NOT NULL
     AND outcome.state IN ('planned', 'skipped', 'sending') AND campaign.standing = 'running'
+    AND (outcome.state = 'sending' OR coalesce(campaign.ends_at, 'infinity') > clock_timestamp())
     AND NOT EXISTS (
         SELECT FROM procrastinate_jobs AS job
         WHERE job.queueing_lock = 'conference_async/' || outcome.number
@@ -71,7 +65,8 @@ WHERE shared AND standing = 'running' AND account_sid = %(account_sid)s
     AND EXISTS (
         SELECT FROM conference_async_outcome AS outcome
         WHERE outcome.ledger = campaign.ledger AND state IN ('planned', 'sending')
-            AND request IS NOT NULL)
+            AND request IS NOT NULL
+            AND (state = 'sending' OR coalesce(ends_at, 'infinity') > clock_timestamp()))
     AND NOT EXISTS (
         SELECT FROM procrastinate_jobs AS job
         WHERE job.status = 'todo' AND job.task_name = %(task)s
@@ -87,58 +82,8 @@ class Standing(StrEnum):
     PAUSED = "paused"
     CANCELLED = "cancelled"
 
-
-@attrs.frozen(kw_only=True)
-class Assignment:
-    """What is known of a target when its job's turn comes."""
-
-    ledger: str
-    """The campaign's ledger."""
-
-    outcome: Outcome
-    """What the ledger has."""
-
-    standing: Standing
-    """Whether the campaign goes on."""
-
-    quiet: float
-    """Seconds since the ledger's row was written last, by the server's clock."""
-
-    request: dict[str, Any]
-    """What to send, but for the address."""
-
-    @property
-    def new(self) -> NewParticipant:
-        """The whole request."""
-        with warnings.catch_warnings():
-            # Whoever submitted it was warned already.
-            warnings.simplefilter("ignore", ConferenceWarning)
-            return NewParticipant(**self.request, to=self.outcome.to)
-
-
-def request_of(new: NewParticipant) -> dict[str, Any]:
-    """Return a request as `Assignment` keeps it."""
-    return attrs.asdict(
-        new, filter=lambda field, value: field.name != "to" and value not in (None, {})
-    )
-
-
-async def assignment(session: Session, number: int) -> Assignment | None:
-    """Return what is to be done for a target; None if the ledger has forgotten it."""
-
-    async def work(connection: "AsyncConnection[DictRow]") -> Assignment | None:
-        row = await (await connection.execute(_FIND, (number,))).fetchone()
-        if row is None:
-            return None
-        return Assignment(
-            ledger=row["ledger"],
-            outcome=outcome_of(row),
-            standing=Standing(row["standing"]),
-            quiet=row["quiet"],
-            request=row["request"] or {},
-        )
-
-    return await session.run(work)
+    ENDED = "ended"
+    """Its deadline has passed, or its quorum is there; who was not called stays planned."""
 
 
 async def stand(
@@ -167,7 +112,10 @@ async def stand(
         return True
 
     if not await session.run(work):
-        raise LedgerError(f"workers have no campaign {ledger!r}")
+        raise LedgerError(
+            f"no campaign {ledger!r} was submitted to workers. If it was dialled without them, go "
+            "on by running its dial command again, or with --submit to leave the rest to workers"
+        )
 
 
 async def standing_of(session: Session, ledger: str) -> tuple[Standing, str | None] | None:
@@ -177,7 +125,14 @@ async def standing_of(session: Session, ledger: str) -> tuple[Standing, str | No
         return await (await connection.execute(_READ, (ledger,))).fetchone()
 
     row = await session.run(work)
-    return None if row is None else (Standing(row["standing"]), row["reason"])
+    return None if row is None else (standing_in(row), row["reason"])
+
+
+def standing_in(row: "DictRow") -> Standing:
+    """Return how a campaign stands by its row, which has no word for the passing of time."""
+    over = row["ends_at"] is not None and row["ends_at"] <= row["now"]
+    standing = Standing(row["standing"])
+    return Standing.ENDED if over and standing is Standing.RUNNING else standing
 
 
 async def jobless(

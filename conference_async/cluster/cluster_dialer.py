@@ -3,19 +3,19 @@
 import asyncio
 import logging
 import math
-from contextlib import aclosing
+from collections.abc import Iterable
 from importlib.util import find_spec
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from conference_async.client import ConferenceClient
-from conference_async.cluster.campaigns import request_of
 from conference_async.cluster.ledger_tables import make_tables
 from conference_async.cluster.ledgers import split_name
 from conference_async.cluster.postgres_ledger import PostgresLedger
 from conference_async.cluster.postgres_session import Session
-from conference_async.dialer.ledger import Campaign, Outcome, State
+from conference_async.dialer.hours import CallingHours
 from conference_async.dialer.plan import Plan
+from conference_async.dialer.policy import Policy, Quorum, addresses
 from conference_async.errors import ConfigurationError
 from conference_async.limits import CreateLimit
 
@@ -68,8 +68,8 @@ class ClusterDialer:
     `SharedCampaign` pauses, resumes and cancels a campaign; `PostgresLedger` reads it, also for a
     `Report`.
 
-    It does not promise an order, nor the ends that a `Dialer` can be given (quorum, calling
-    hours, redialling, a list of numbers not to call, a deadline).
+    It does not promise an order. Nobody is called again because a call did not reach them, unless
+    `SharedCampaign.call_again` says so.
 
     A worker needs about seven connections. The rows hold phone numbers and whole requests, SIP
     passwords included: guard the database accordingly.
@@ -138,12 +138,17 @@ class ClusterDialer:
         name: str | None = None,
         priority: int = 0,
         redial_unknown: bool = False,
+        do_not_call: Iterable[str] = (),
+        deadline: float | None = None,
+        hours: CallingHours | None = None,
+        quorum: Quorum | None = None,
     ) -> int:
         """Let workers call the targets of a plan; return how many jobs were made.
 
         A second submit of the same plan makes none, whoever submits it; one of a plan that has
-        grown makes those that are new; one after a crash makes those that are missing. Calls may
-        start before it returns.
+        grown makes those that are new; one after a crash makes those that are missing. What is
+        said here goes for the whole campaign, and for all who were not called yet, until it is
+        submitted again. Calls may start before it returns.
 
         Args:
             plan: What to call. Bad rows are refused before anybody is called.
@@ -151,39 +156,37 @@ class ClusterDialer:
             priority: Jobs of a higher one go first.
             redial_unknown: Whether targets whose outcome stayed unknown are called again, with
                 the same label. **It can ring a phone twice**, if the first call is already over.
+            do_not_call: Addresses to skip, as for a `Dialer`. Numbers that are listed later are
+                skipped once the plan is submitted again.
+            deadline: Seconds from now after which no more calls are started, by the server's
+                clock. The campaign is ``ended`` then, and what is left stays planned; resuming it
+                or submitting it again goes on.
+            hours: When targets may be called, in their own time zones. Others wait in the
+                database, for days if need be, and are skipped if their time never comes or comes
+                after the deadline.
+            quorum: When enough have joined. Workers look every 5 seconds, whatever its `poll`
+                says; its `deadline` counts from now, and is one for the whole campaign.
 
         Raises:
-            ConfigurationError: The plan cannot be read.
+            ConfigurationError: The plan cannot be read, a setting is out of bounds, an entry of
+                `do_not_call` is no address, or `quorum` counts by a function of yours, which
+                workers do not have.
             InvalidParameter: The plan has bad rows; nobody was called.
             LedgerError: The ledger is another campaign's or in use by a `Dialer`, the campaign
                 was cancelled, or the server cannot be used (see `set_up`).
         """
-        from conference_async.cluster.jobs import enqueue
+        from conference_async.cluster.submission import submit
 
-        total = await plan.check()
-        name = name or plan.name
-        ledger = PostgresLedger(self._dsn, name=name, shared=True)
-        campaign = Campaign(name=plan.name, account_sid=self._client.account_sid, total=total)
-        made = last = 0
-        async with ledger:
-            await ledger.begin(campaign, priority=priority)
-            try:
-                async with aclosing(plan.batches()) as batches:
-                    async for batch in batches:
-                        rows = [
-                            Outcome(target=target.key, to=target.to, conference=target.conference)
-                            for target in batch
-                        ]
-                        requests = [request_of(target.new) for target in batch]
-                        for known in await ledger.enrol_with(rows, requests):
-                            if redial_unknown and known.state is State.UNKNOWN:
-                                again = known.again("to be called again, as told")
-                                await ledger.swap(known, again)
-                        new, last = await enqueue(self._dsn, name, 0 if redial_unknown else last)
-                        made += new
-            finally:
-                await ledger.end()
-        return made
+        policy = Policy(
+            deadline=deadline,
+            redial_unknown=redial_unknown,
+            do_not_call=addresses(do_not_call),
+            hours=hours,
+            quorum=quorum,
+        )
+        ledger = PostgresLedger(self._dsn, name=name or plan.name, shared=True)
+        account = self._client.account_sid
+        return await submit(plan, ledger, account_sid=account, priority=priority, policy=policy)
 
     def tasks(self, *, stalled: float = EMBEDDED_STALLED) -> "Blueprint":
         """Return the tasks for a procrastinate app of your own.

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -15,20 +16,15 @@ from psycopg import AsyncConnection, Error
 from psycopg.rows import DictRow, dict_row
 
 from conference_async.client import ConferenceClient
-from conference_async.cluster.campaigns import (
-    CALL,
-    Assignment,
-    Standing,
-    assignment,
-    dry,
-    jobless,
-    stand,
-)
+from conference_async.cluster.assignments import Assignment, assignment
+from conference_async.cluster.campaigns import CALL, Standing, dry, jobless, stand
 from conference_async.cluster.postgres_ledger import PostgresLedger
 from conference_async.cluster.postgres_session import Session, failed
+from conference_async.cluster.quorums import attend
 from conference_async.dialer.execution import Executor
 from conference_async.dialer.ledger import Outcome, State
 from conference_async.errors import ConferenceError, LedgerError, NotAuthorized
+from conference_async.masking import mask
 
 RECOVERY = "* * * * * */5"
 """When workers look for jobs of dead ones: every 5 seconds, which the last field counts."""
@@ -57,7 +53,7 @@ class _Again(BaseRetryStrategy):
 
     def get_retry_decision(self, *, exception: BaseException, job: Job) -> RetryDecision:  # noqa: ARG002 -- the base's signature
         delay = exception.delay if isinstance(exception, NotNow) else _LONGEST_DELAY
-        return RetryDecision(retry_in={"seconds": round(delay)})
+        return RetryDecision(retry_in={"seconds": math.ceil(delay)})
 
 
 def queue_of(account_sid: str) -> str:
@@ -99,9 +95,21 @@ class Caller:
             pass_context=True,
         )
         async def recover(context: JobContext, timestamp: int) -> None:  # noqa: ARG001 -- what periodic tasks are given
-            await self.recover(context.app)
+            with _logged("what dead workers left"):
+                await self.recover(context.app)
 
-        _ = call, recover
+        @blueprint.periodic(cron=RECOVERY)
+        @blueprint.task(
+            name=f"attend/{self._client.account_sid}",
+            queue=queue,
+            queueing_lock=f"conference_async/attend/{self._client.account_sid}",
+            priority=_FIRST,
+        )
+        async def look(timestamp: int) -> None:  # noqa: ARG001 -- what periodic tasks are given
+            with _logged("whether enough have joined"):
+                await attend(self._client, self._session)
+
+        _ = call, recover, look
         return blueprint
 
     def stop(self) -> None:
@@ -137,7 +145,8 @@ class Caller:
             raise NotNow(str(error), _PAUSE) from error
         except ConferenceError as error:
             raise NotNow(str(error), _LONGEST_DELAY) from error
-        if outcome.state in {State.PLANNED, State.SENDING}:
+        left = found.standing is Standing.ENDED or found.request is None
+        if outcome.state is State.SENDING or (outcome.state is State.PLANNED and not left):
             raise NotNow(str(outcome.reason), min(_LONGEST_DELAY, 2.0 ** min(attempts, 10)))
 
     async def _done(self, found: Assignment) -> Outcome:
@@ -151,10 +160,10 @@ class Caller:
                 skipped = found.outcome.skipped("the campaign was cancelled", now)
                 await executor.swap(found.outcome, skipped)
                 return skipped
-            case State.PLANNED | State.SKIPPED if found.standing is Standing.RUNNING:
-                return await self._call(executor, found)
-            case _:
+            case _ if not found.callable:
                 return found.outcome
+            case _:
+                return await self._call_in_hours(executor, found)
 
     async def _look_up(self, executor: Executor, found: Assignment) -> Outcome:
         if found.quiet < self._stalled:
@@ -162,9 +171,25 @@ class Caller:
         outcome, _ = await executor.look_up(found.outcome)
         return outcome
 
+    async def _call_in_hours(self, executor: Executor, found: Assignment) -> Outcome:
+        wait, reason = found.wait()
+        if wait == math.inf:
+            skipped = found.outcome.skipped(reason, found.now)
+            await executor.swap(found.outcome, skipped)
+            return skipped
+        if wait:
+            raise NotNow(reason, wait)
+        return await self._call(executor, found)
+
     async def _call(self, executor: Executor, found: Assignment) -> Outcome:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+
         def leaving() -> None:
             self._in_line.discard(task)
+            wait, reason = found.wait(loop.time() - began)
+            if wait:  # the hour passed while it stood in line
+                raise NotNow(reason, min(wait, _LONGEST_DELAY))
 
         task = asyncio.create_task(executor.call(found.outcome, found.new, leaving))
         self._in_line.add(task)
@@ -218,15 +243,23 @@ async def enqueue(dsn: str, ledger: str, after: int = 0) -> tuple[int, int]:
                 async with connection.transaction():
                     rows = await jobless(connection, ledger, after, _PAGE)
                     if rows:
-                        jobs = [_job(ledger, row) for row in rows]
+                        jobs = [job_for(ledger, row) for row in rows]
                         await manager.batch_defer_jobs_async(jobs=jobs, connection=connection)
                 if not rows:
                     return made, after
                 made, after = made + len(rows), rows[-1]["number"]
 
 
-def _job(ledger: str, row: DictRow) -> Job:
+def job_for(ledger: str, row: DictRow, *, at: datetime | None = None) -> Job:
+    """Return the job of one target, of which there is never more than one that waits.
+
+    Args:
+        ledger: The campaign's ledger.
+        row: The target's number, and its campaign's account and priority.
+        at: When it is to be done; now if not given.
+    """
     return Job(
+        scheduled_at=at,
         queue=queue_of(row["account_sid"]),
         priority=row["priority"],
         lock=None,
@@ -234,6 +267,15 @@ def _job(ledger: str, row: DictRow) -> Job:
         task_name=CALL,
         task_kwargs={"ledger": ledger, "number": row["number"]},
     )
+
+
+@contextmanager
+def _logged(what: str) -> Generator[None]:
+    """Let a failure wait for the next time, which comes soon."""
+    try:
+        yield
+    except (LedgerError, Error, ProcrastinateException) as error:
+        _log.warning("%s could not be looked up: %s", what, mask(str(error)))
 
 
 @contextmanager

@@ -5,7 +5,10 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from conference_async.cluster.table_versions import VERSION, other_version
 from conference_async.dialer.ledger import Outcome
+from conference_async.dialer.policy import Policy
+from conference_async.errors import LedgerError
 
 if TYPE_CHECKING:
     from psycopg import AsyncConnection
@@ -17,7 +20,8 @@ _TIMES = ("sent_at", "ended_at")
 # PostgreSQL does not forgive two sessions that make the same table at once; the lock's number is
 # any that is ours.
 _MAKING = "SELECT pg_advisory_xact_lock(7241946832)"
-_TABLES = """
+_TABLES = (
+    """
 CREATE TABLE IF NOT EXISTS conference_async_campaign (
     ledger text PRIMARY KEY,
     name text NOT NULL,
@@ -26,7 +30,11 @@ CREATE TABLE IF NOT EXISTS conference_async_campaign (
     shared boolean NOT NULL DEFAULT false,
     priority integer NOT NULL DEFAULT 0,
     standing text NOT NULL DEFAULT 'running',
-    reason text
+    reason text,
+    ends_at timestamptz,
+    opens time,
+    closes time,
+    quorum integer
 );
 CREATE TABLE IF NOT EXISTS conference_async_outcome (
     number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -44,6 +52,7 @@ CREATE TABLE IF NOT EXISTS conference_async_outcome (
     ended_at timestamptz,
     reason text,
     request jsonb,
+    zones text[],
     changed timestamptz NOT NULL DEFAULT clock_timestamp(),
     UNIQUE (ledger, target)
 );
@@ -51,14 +60,51 @@ CREATE INDEX IF NOT EXISTS conference_async_outcome_in_order
     ON conference_async_outcome (ledger, number);
 CREATE INDEX IF NOT EXISTS conference_async_outcome_to_do
     ON conference_async_outcome (ledger, number) WHERE state IN ('planned', 'sending');
-"""
+CREATE INDEX IF NOT EXISTS conference_async_outcome_by_call
+    ON conference_async_outcome (call_sid);
+COMMENT ON TABLE conference_async_campaign IS '"""
+    + VERSION
+    + "'"
+)
 
 
 async def make_tables(connection: "AsyncConnection[DictRow]") -> None:
-    """Make the tables that are not there."""
+    """Make the tables that are not there.
+
+    Raises:
+        LedgerError: They are those of another version.
+    """
     async with connection.transaction():
         await connection.execute(_MAKING)
+        await check_version(connection)
         await connection.execute(_TABLES)
+
+
+async def check_version(connection: "AsyncConnection[DictRow]") -> None:
+    """Refuse tables that another version made; none at all are no mistake.
+
+    Raises:
+        LedgerError: There are such tables.
+    """
+    wrong = await other_version(connection, "conference_async_campaign")
+    if wrong is not None:
+        raise LedgerError(
+            f"{wrong}: finish its campaigns with that version, drop the tables "
+            "conference_async_outcome and conference_async_campaign, and run conference-async "
+            "cluster set-up; or use another database"
+        )
+
+
+def rules_of(policy: Policy) -> dict[str, Any]:
+    """Return what is kept of the wishes for a campaign that workers dial."""
+    hours, quorum = policy.hours, policy.quorum
+    ends = [seconds for seconds in (policy.deadline, quorum and quorum.deadline) if seconds]
+    return {
+        "seconds": min(ends, default=None),
+        "opens": hours and hours.start,
+        "closes": hours and hours.end,
+        "quorum": quorum and quorum.joined,
+    }
 
 
 def outcome_of(row: "DictRow") -> Outcome:

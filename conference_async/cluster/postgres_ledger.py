@@ -13,65 +13,41 @@ from typing import TYPE_CHECKING, Any, LiteralString, Self
 
 import attrs
 
-from conference_async.cluster.ledger_tables import make_tables, outcome_of, row_of, text_of
+from conference_async.cluster.ledger_statements import (
+    COUNTS,
+    FIND,
+    INSERT,
+    KEEP,
+    LEAVE,
+    LOCK,
+    NAMES,
+    ONWARDS,
+    RENEW,
+    SWAP,
+    UNLOCK,
+    WHOSE,
+)
+from conference_async.cluster.ledger_tables import (
+    check_version,
+    make_tables,
+    outcome_of,
+    row_of,
+    rules_of,
+    text_of,
+)
 from conference_async.cluster.postgres_session import Session
 from conference_async.dialer.ledger import Campaign, Outcome, State
+from conference_async.dialer.policy import Policy
 from conference_async.errors import LedgerError
 
 if TYPE_CHECKING:
     from psycopg import AsyncConnection
     from psycopg.rows import DictRow
 
-_PAGE = 500
+NO_WISHES = Policy()
+"""Call every target once, whenever its turn comes."""
 
-_WHOSE = "SELECT name, account_sid, total FROM conference_async_campaign WHERE ledger = %s"
-_NAMES = "SELECT ledger FROM conference_async_campaign ORDER BY ledger LIMIT 20"
-_KEEP = """
-INSERT INTO conference_async_campaign (ledger, name, account_sid, total, shared, priority)
-VALUES (%(ledger)s, %(name)s, %(account_sid)s, %(total)s, %(shared)s, %(priority)s)
-ON CONFLICT (ledger) DO UPDATE
-SET total = coalesce(excluded.total, conference_async_campaign.total),
-    shared = conference_async_campaign.shared OR excluded.shared,
-    priority = excluded.priority
-RETURNING name, account_sid, total, shared, standing
-"""
-_INSERT = """
-INSERT INTO conference_async_outcome (
-    ledger, target, "to", conference, state, token, label, attempts, call_sid, conference_sid,
-    sent_at, ended_at, reason, request)
-SELECT %(ledger)s, new.target, new."to", new.conference, new.state, new.token, new.label,
-    new.attempts, new.call_sid, new.conference_sid, new.sent_at, new.ended_at, new.reason,
-    new.request
-FROM jsonb_array_elements(%(rows)s::jsonb) WITH ORDINALITY AS element (content, place),
-    jsonb_populate_record(NULL::conference_async_outcome, element.content) AS new
-ORDER BY element.place
-ON CONFLICT (ledger, target) DO NOTHING
-"""
-_FIND = "SELECT * FROM conference_async_outcome WHERE ledger = %s AND target = ANY(%s)"
-_SWAP = """
-UPDATE conference_async_outcome SET
-    "to" = %(to)s, conference = %(conference)s, state = %(state)s, token = %(token)s,
-    label = %(label)s, attempts = %(attempts)s, call_sid = %(call_sid)s,
-    conference_sid = %(conference_sid)s, sent_at = %(sent_at)s, ended_at = %(ended_at)s,
-    reason = %(reason)s, changed = clock_timestamp()
-WHERE ledger = %(ledger)s AND target = %(target)s AND (
-    (state = %(state_before)s AND token IS NOT DISTINCT FROM %(token_before)s::text)
-    OR (state = %(state)s AND token IS NOT DISTINCT FROM %(token)s::text))
-AND (%(state)s::text <> 'sending' OR 'running' = (
-    SELECT standing FROM conference_async_campaign WHERE ledger = %(ledger)s))
-"""
-_ONWARDS = """
-SELECT * FROM conference_async_outcome
-WHERE ledger = %s AND number > %s AND state = ANY(%s) ORDER BY number LIMIT %s
-"""
-_COUNTS = """
-SELECT state, count(*) AS number FROM conference_async_outcome WHERE ledger = %s GROUP BY state
-"""
-_LOCK: Mapping[bool, LiteralString] = {
-    False: "SELECT pg_try_advisory_lock(hashtextextended(%s, 7241946832)) AS ours",
-    True: "SELECT pg_try_advisory_lock_shared(hashtextextended(%s, 7241946832)) AS ours",
-}
-_UNLOCK = "SELECT pg_advisory_unlock_all()"
+_PAGE = 500
 
 
 class PostgresLedger:
@@ -130,9 +106,10 @@ class PostgresLedger:
             await self.session.aclose()
 
     async def _greet(self, connection: "AsyncConnection[DictRow]") -> None:
-        """Become the one writer again after the connection broke."""
+        """Look what is there, and become the one writer again after the connection broke."""
         from psycopg import OperationalError
 
+        await check_version(connection)
         if not self._begun:
             return
         try:
@@ -142,7 +119,7 @@ class PostgresLedger:
             raise OperationalError(str(error)) from error
 
     async def _take_lock(self, connection: "AsyncConnection[DictRow]") -> None:
-        cursor = await connection.execute(_LOCK[self._shared], (self._name,))
+        cursor = await connection.execute(LOCK[self._shared], (self._name,))
         row = await cursor.fetchone()
         if row is None or not row["ours"]:
             raise LedgerError(
@@ -150,12 +127,15 @@ class PostgresLedger:
                 "elsewhere; nothing more is dialled"
             )
 
-    async def begin(self, campaign: Campaign, *, priority: int = 0) -> None:
+    async def begin(
+        self, campaign: Campaign, *, priority: int = 0, policy: Policy = NO_WISHES
+    ) -> None:
         """Become the campaign's one writer; the first time, name the ledger after it.
 
         Args:
             campaign: Whose ledger it is to be.
             priority: That of its jobs, where workers share it.
+            policy: What they do, and what they do not; from now on.
 
         Raises:
             LedgerError: Another writer is at work, the ledger is another campaign's, belongs to
@@ -172,9 +152,10 @@ class PostgresLedger:
                 "ledger": self._name,
                 "shared": self._shared,
                 "priority": priority,
+                **rules_of(policy),
             }
             async with connection.transaction():
-                kept = await (await connection.execute(_KEEP, row)).fetchone() or {}
+                kept = await (await connection.execute(KEEP, row)).fetchone() or {}
                 shared, standing = kept.pop("shared"), kept.pop("standing")
                 Campaign(**kept).check(campaign)
                 if shared and not self._shared:
@@ -198,33 +179,42 @@ class PostgresLedger:
         """Let another writer begin."""
         self._begun = False
         with suppress(LedgerError):  # a server that is gone holds no lock of ours
-            await self.session.run(lambda connection: connection.execute(_UNLOCK), patience=0)
+            await self.session.run(lambda connection: connection.execute(UNLOCK), patience=0)
 
     async def campaign(self) -> Campaign | None:
         """Return whose ledger it is, or None if nobody has begun."""
-        rows = await self._rows(_WHOSE, await self.name())
+        rows = await self._rows(WHOSE, await self.name())
         return next((Campaign(**row) for row in rows), None)
 
     async def enrol(self, targets: Sequence[Outcome]) -> list[Outcome]:
         """Add what is new, durably; return what is now known of each, in the same order."""
-        return await self.enrol_with(targets, [None] * len(targets))
+        return await self._enrol(targets, [row_of(outcome) for outcome in targets], LEAVE)
 
     async def enrol_with(
-        self, targets: Sequence[Outcome], requests: Sequence[dict[str, Any] | None]
+        self, targets: Sequence[Outcome], orders: Sequence[Mapping[str, Any]]
     ) -> list[Outcome]:
-        """Add what is new as `enrol` does, each with the request that workers are to send."""
-        rows = [
-            row_of(outcome) | {"request": request}
-            for outcome, request in zip(targets, requests, strict=True)
-        ]
+        """Add what is new as `enrol` does, and for all of them what workers are told from now on.
+
+        Args:
+            targets: The targets.
+            orders: For each the `request` to send, None if it is not to be called, and the
+                `zones` that it may be in.
+        """
+        told = zip(targets, orders, strict=True)
+        rows = [row_of(outcome) | dict(order) for outcome, order in told]
+        return await self._enrol(targets, rows, RENEW)
+
+    async def _enrol(
+        self, targets: Sequence[Outcome], rows: list[dict[str, Any]], known: LiteralString
+    ) -> list[Outcome]:
         content = {"ledger": self._name, "rows": json.dumps(rows, default=text_of)}
 
         async def work(connection: "AsyncConnection[DictRow]") -> list[Outcome]:
-            await connection.execute(_INSERT, content)
+            await connection.execute(INSERT + known, content)
             keys = [each.target for each in targets]
-            found = await (await connection.execute(_FIND, (self._name, keys))).fetchall()
-            known = {row["target"]: outcome_of(row) for row in found}
-            return [known[key] for key in keys]
+            found = await (await connection.execute(FIND, (self._name, keys))).fetchall()
+            outcomes = {row["target"]: outcome_of(row) for row in found}
+            return [outcomes[key] for key in keys]
 
         return await self.session.run(work)
 
@@ -242,21 +232,21 @@ class PostgresLedger:
         }
 
         async def work(connection: "AsyncConnection[DictRow]") -> bool:
-            return (await connection.execute(_SWAP, row)).rowcount == 1
+            return (await connection.execute(SWAP, row)).rowcount == 1
 
         return await self.session.run(work)
 
     async def outcomes(self, *states: State) -> AsyncGenerator[Outcome, None]:
         """Yield the targets in these states (all if none are given) in the order of the plan."""
         name, wanted, last = await self.name(), [state.value for state in states or State], 0
-        while page := await self._rows(_ONWARDS, name, last, wanted, _PAGE):
+        while page := await self._rows(ONWARDS, name, last, wanted, _PAGE):
             last = page[-1]["number"]
             for row in page:
                 yield outcome_of(row)
 
     async def counts(self) -> dict[State, int]:
         """Return how many targets are in which state."""
-        rows = await self._rows(_COUNTS, await self.name())
+        rows = await self._rows(COUNTS, await self.name())
         found = {row["state"]: row["number"] for row in rows}
         return {state: found.get(state, 0) for state in State}
 
@@ -268,7 +258,7 @@ class PostgresLedger:
         """
         if self._name is not None:
             return self._name
-        names = [row["ledger"] for row in await self._rows(_NAMES)]
+        names = [row["ledger"] for row in await self._rows(NAMES)]
         if len(names) > 1:
             raise LedgerError(
                 f"this database has several ledgers ({', '.join(names)}): name one of them, as in "

@@ -134,15 +134,20 @@ class Session:
             from psycopg.rows import DictRow, dict_row
 
             # Unprepared, so that it works through a pooler that changes sessions.
-            self._connection = await AsyncConnection[DictRow].connect(
+            connection = await AsyncConnection[DictRow].connect(
                 self.dsn,
                 autocommit=True,
                 prepare_threshold=None,
                 row_factory=dict_row,
                 connect_timeout=_CONNECTING,
             )
-            if self._greet is not None:
-                await self._greet(self._connection)
+            try:
+                if self._greet is not None:
+                    await self._greet(connection)
+            except BaseException:
+                connection.pgconn.finish()
+                raise
+            self._connection = connection
         return self._connection
 
     def _drop(self) -> None:

@@ -2,15 +2,18 @@
 
 import asyncio
 import math
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, LiteralString, cast
+from collections.abc import Awaitable, Mapping
+from typing import TYPE_CHECKING, LiteralString, TypeVar, cast
 
 from conference_async.cluster.shared import SharedLimit
 from conference_async.cluster.slots import HOLD, SECOND, STEP_BACK, Reservation
+from conference_async.cluster.table_versions import VERSION, other_version
 from conference_async.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from psycopg import AsyncConnection
+
+T = TypeVar("T")
 
 _PATIENCE = 1.5
 """Seconds that the server may take: less than a limit's patience."""
@@ -18,7 +21,8 @@ _PATIENCE = 1.5
 # PostgreSQL does not forgive two sessions that make the same table at once; the lock's number is
 # any that is ours.
 _LOCK = "SELECT pg_advisory_xact_lock(7241946831)"
-_TABLE = """
+_TABLE = (
+    """
 CREATE TABLE IF NOT EXISTS conference_async_pace (
     account text PRIMARY KEY,
     slot bigint NOT NULL,
@@ -29,8 +33,11 @@ CREATE TABLE IF NOT EXISTS conference_async_pace (
     factor float8 NOT NULL DEFAULT 1,
     queue_time bigint NOT NULL DEFAULT 0,
     changed bigint NOT NULL DEFAULT 0
+);
+COMMENT ON TABLE conference_async_pace IS '"""
+    + VERSION
+    + "'"
 )
-"""
 
 # On conflict the clock is read after the row is locked, since an earlier reading grows old while
 # waiting for the lock, and once, in a sub-select that is not merged with what uses it.
@@ -161,6 +168,13 @@ class PostgresStore:
         if connection is not None:
             connection.pgconn.finish()
 
+    async def _check(self, connection: "AsyncConnection") -> None:
+        wrong = await other_version(connection, "conference_async_pace")
+        if wrong is not None:
+            raise ConfigurationError(
+                f"{wrong}: while nobody dials, drop it; the first who needs it makes it anew"
+            )
+
     async def _run(self, query: LiteralString, **values: float) -> tuple[object, ...]:
         from psycopg.errors import UndefinedTable
 
@@ -181,6 +195,13 @@ class PostgresStore:
     async def _execute(
         self, connection: "AsyncConnection", query: LiteralString, values: Mapping[str, float]
     ) -> tuple[object, ...]:
+        async def work() -> tuple[object, ...]:
+            cursor = await connection.execute(query, {"account": self._account, **values})
+            return await cursor.fetchone() or ()
+
+        return await self._within_patience(connection, work())
+
+    async def _within_patience(self, connection: "AsyncConnection", work: Awaitable[T]) -> T:
         async with asyncio.timeout(None) as scope:
 
             def give_up() -> None:
@@ -190,8 +211,7 @@ class PostgresStore:
 
             timer = asyncio.get_running_loop().call_later(_PATIENCE, give_up)
             try:
-                cursor = await connection.execute(query, {"account": self._account, **values})
-                return await cursor.fetchone() or ()
+                return await work
             finally:
                 timer.cancel()
 
@@ -200,9 +220,15 @@ class PostgresStore:
 
         if self._connection is None or self._connection.closed:
             # Unprepared, so that it works through a pooler that changes sessions.
-            self._connection = await AsyncConnection.connect(
+            connection = await AsyncConnection.connect(
                 self._dsn, autocommit=True, prepare_threshold=None
             )
+            try:
+                await self._within_patience(connection, self._check(connection))
+            except BaseException:
+                connection.pgconn.finish()
+                raise
+            self._connection = connection
         return self._connection
 
     def __repr__(self) -> str:

@@ -1,4 +1,4 @@
-"""A campaign of workers, in the hands of somebody who is none: paused, resumed, cancelled."""
+"""A campaign of workers, in the hands of somebody who is none: paused, resumed, cancelled, told."""
 
 from types import TracebackType
 from typing import Self
@@ -58,7 +58,9 @@ class SharedCampaign:
         await self._stand(Standing.PAUSED)
 
     async def resume(self) -> None:
-        """Go on with it after it was paused or cancelled.
+        """Go on with it after it was paused or cancelled, or has ended before everybody was called.
+
+        An end that is over is forgotten: who is left is called, whatever the time.
 
         Raises:
             LedgerError: There is no such campaign, or the server cannot be used.
@@ -75,11 +77,46 @@ class SharedCampaign:
         """
         await self._stand(Standing.CANCELLED)
 
+    async def call_again(
+        self, call_sid: str, *, because: str, pause: float = 300.0, attempts: int = 3
+    ) -> bool:
+        """Let workers call somebody again whom a call did not reach.
+
+        Workers do not follow the calls that they place; the callbacks of calls do, and whoever
+        receives them says so here::
+
+            if event.status in {"busy", "no-answer", "failed"}:
+                await campaign.call_again(event.call_sid, because=event.status)
+
+        Saying it twice does no harm.
+
+        Args:
+            call_sid: The call that is over.
+            because: How it ended; kept in the ledger.
+            pause: Seconds until then; after a pause of the campaign it may be less.
+            attempts: Calls to one target at most, the first included.
+
+        Returns:
+            Whether they will; if not, it was called often enough, is not to be called (any more),
+            or is none of the campaign's calls.
+
+        Raises:
+            LedgerError: The server cannot be used, or nothing was submitted to it.
+        """
+        from conference_async.cluster.redials import call_again
+
+        ledger = PostgresLedger.on(self._ledger.session, await self._name())
+        return await call_again(ledger, call_sid, because=because, pause=pause, attempts=attempts)
+
     async def _stand(self, standing: Standing) -> str:
+        name = await self._name()
+        await stand(self._ledger.session, name, standing)
+        return name
+
+    async def _name(self) -> str:
         name = await self._ledger.name()
         if name is None:
             raise LedgerError("nothing was submitted to this database")
-        await stand(self._ledger.session, name, standing)
         return name
 
     def __repr__(self) -> str:

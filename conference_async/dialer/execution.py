@@ -116,12 +116,9 @@ class Executor:
         if await self.ledger.swap(claim, after):
             return
         (known,) = await self.ledger.enrol([claim])
-        if known.token == claim.token:
-            if known.state is State.PLACED and known.call_sid == after.call_sid:
-                return
-            if after.state in MOVES[known.state]:
-                await self.swap(known, after)
-                return
+        if known.token == claim.token and after.state in MOVES[known.state]:
+            await self.swap(known, after)
+            return
         raise LedgerError("another program changed the ledger; nothing more is dialled")
 
 

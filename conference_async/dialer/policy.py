@@ -10,6 +10,9 @@ from conference_async.dialer.targets import address_key
 from conference_async.errors import ConfigurationError
 from conference_async.models import Participant, kind_of
 
+ON_THE_LIST = "it is on the do-not-call list"
+"""Why somebody is not called whose address is among those not to be called."""
+
 _PUNCTUATION = re.compile(r"[\s().\-]+")
 
 
@@ -105,3 +108,7 @@ class Policy:
     do_not_call: frozenset[str] = frozenset()
     hours: CallingHours | None = None
     quorum: Quorum | None = None
+
+    def forbids(self, to: str) -> bool:
+        """Return whether an address is not to be called."""
+        return address_key(to) in self.do_not_call

@@ -15,9 +15,9 @@ from conference_async.dialer.execution import Executor
 from conference_async.dialer.hours import zones_of
 from conference_async.dialer.ledger import Outcome, State
 from conference_async.dialer.plan import Plan
-from conference_async.dialer.policy import Policy
+from conference_async.dialer.policy import ON_THE_LIST, Policy
 from conference_async.dialer.redialling import Redialler
-from conference_async.dialer.targets import Target, address_key
+from conference_async.dialer.targets import Target
 from conference_async.limits import MAX_CPS
 
 _IN_LINE = 4
@@ -256,8 +256,8 @@ class Run:
     async def _put_off(self, job: Job) -> bool:
         """Skip a job, or wait until it may be called, if it may not be called now."""
         now, wait, reason = self._executor.clock(), math.inf, ""
-        if address_key(job.target.to) in self._policy.do_not_call:
-            reason = "it is on the do-not-call list"
+        if self._policy.forbids(job.target.to):
+            reason = ON_THE_LIST
         elif self._policy.hours is not None:
             wait, reason = self._policy.hours.wait(now, job.zones)
         if not reason:

@@ -9,6 +9,7 @@ import signal
 import sys
 from collections import Counter
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -16,7 +17,7 @@ import pytest
 
 from conference_async.cli.runs import Ended
 from conference_async.dialer import State
-from conference_async.emulator import Emulator, Fault
+from conference_async.emulator import Emulator, Fault, Script
 
 Files: TypeAlias = Callable[[], list[str]]
 
@@ -230,6 +231,64 @@ async def test_do_not_call(shell: "Shell", emulator: Emulator, tmp_path: Path) -
     assert emulator.rings("+15558675301") == 0
 
 
+@pytest.mark.parametrize(
+    ("rule", "words"),
+    [
+        (("--hours", "9"), "--hours must be like 09:00-20:30, not '9'"),
+        (("--hours", "25:00-26:00"), "--hours must be like 09:00-20:30"),
+        (("--hours", "20:00-09:00"), "must start before they end"),
+        (("--quorum", "0"), "joined must be 1 or more"),
+        (("--attempts", "0"), "attempts must be 1 or more"),
+        (("--deadline", "-1"), "deadline must be more than 0 seconds"),
+        (("--do-not-call", "there-is-none"), "there-is-none"),
+    ],
+)
+async def test_rules_that_cannot_be_kept(
+    shell: "Shell", emulator: Emulator, tmp_path: Path, rule: tuple[str, str], words: str
+) -> None:
+    """A mistake is one line, and nobody is called."""
+    ended = await shell.run("dial", people(tmp_path, 1), *TO_STANDUP, *rule)
+    assert ended.code == 2
+    assert words in ended.err
+    assert emulator.ring_counts == {}
+
+
+async def test_calling_hours(shell: "Shell", emulator: Emulator, tmp_path: Path) -> None:
+    """Who is outside them is skipped where no deadline lets them wait; each by their own zone."""
+    hour = datetime.now(UTC).hour
+    # Where it is half past three in the morning or so, and where it is twelve hours later.
+    ahead = next(ahead for ahead in range(-11, 12) if 3 <= (hour + ahead) % 24 <= 8)
+    zones = f"Etc/GMT{-ahead:+d}", f"Etc/GMT{12 - ahead if ahead > 0 else -12 - ahead:+d}"
+    file = tmp_path / "people.csv"
+    rows = [f"+155586753{number:02},{zone}" for number, zone in enumerate(zones)]
+    file.write_text("\n".join(["to,time_zone", *rows]))
+    ended = await shell.run("dial", str(file), *TO_STANDUP, "--hours", "0:00-12:00")
+    assert (ended.code, ended.out.splitlines()[-1]) == (0, "1 placed, 1 skipped")
+    assert emulator.rings("+15558675300") == 1
+
+
+async def test_a_quorum(shell: "Shell", emulator: Emulator, tmp_path: Path) -> None:
+    """When enough have joined, the phones of the rest are silent again."""
+    for number in range(1, 3):
+        emulator.script(f"+155586753{number:02}", Script(after=3600))
+    ended = await shell.run("dial", people(tmp_path, 3), *TO_STANDUP, "--quorum", "1")
+    assert ended.code in {0, 1}  # who had been called by then is a matter of time
+    assert [call.to for call in emulator.participants("standup")] == ["+15558675300"]
+
+
+async def test_who_does_not_join_is_called_again(
+    shell: "Shell", emulator: Emulator, tmp_path: Path
+) -> None:
+    """So often and no oftener, and nobody else is."""
+    emulator.script("+15558675301", Script(outcome="busy", after=0.1))
+    again = ("--attempts", "2", "--redial-pause", "0.1")
+    ended = await shell.run("dial", people(tmp_path, 2), *TO_STANDUP, *again, "--json")
+    assert ended.code == 0
+    reasons = {outcome["to"]: outcome["reason"] for outcome in ended.json["outcomes"]}
+    assert reasons == {"***5300": "joined", "***5301": "not reached"}
+    assert emulator.ring_counts == {"+15558675300": 1, "+15558675301": 2}
+
+
 async def test_json_lines_and_rooms(shell: "Shell", emulator: Emulator, tmp_path: Path) -> None:
     """A JSON Lines file is dialled too, and spread over conferences."""
     file = tmp_path / "people.jsonl"
@@ -255,7 +314,7 @@ async def test_ctrl_c_stops_and_the_printed_command_goes_on(
     shell: "Shell", emulator: Emulator, tmp_path: Path
 ) -> None:
     """Ctrl-C ends it with 130 and the command that calls the rest, each of them once."""
-    command = ("dial", people(tmp_path, 30), *TO_STANDUP[:4], "--cps", "10")
+    command = ("dial", people(tmp_path, 60), *TO_STANDUP[:4], "--cps", "10")
     process = await shell.start(*command)
     while len(emulator.starts) < 3:  # noqa: ASYNC110 -- another process has to get there
         await asyncio.sleep(0.02)
@@ -263,14 +322,14 @@ async def test_ctrl_c_stops_and_the_printed_command_goes_on(
     stopped = await shell.end(process)
     assert stopped.code == 130
     called = len(emulator.starts)
-    assert 3 <= called < 30
+    assert 3 <= called < 60
     printed = stopped.err.splitlines()[-1].strip()
-    assert stopped.out.splitlines()[-1] == f"{called} placed, {30 - called} left"
+    assert stopped.out.splitlines()[-1] == f"{called} placed, {60 - called} left"
     assert printed == shlex.join(["conference-async", *command])
     resumed = await shell.process(*shlex.split(printed)[1:])
-    assert (resumed.code, resumed.out.splitlines()[-1]) == (0, "30 placed")
+    assert (resumed.code, resumed.out.splitlines()[-1]) == (0, "60 placed")
     assert set(emulator.ring_counts.values()) == {1}
-    assert len(emulator.ring_counts) == 30
+    assert len(emulator.ring_counts) == 60
 
 
 async def test_ctrl_c_twice_does_not_wait(

@@ -1,6 +1,7 @@
 """Whatever goes wrong ends as one line on stderr and a documented exit code."""
 
 import asyncio
+import logging
 import os
 import signal
 import sys
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from conference_async import errors
+from conference_async.cli.narration import narrated
 from conference_async.cli.problems import LEGEND, guarded, report
 from conference_async.emulator import Emulator, Fault
 
@@ -158,6 +160,17 @@ async def test_a_create_interrupted_in_flight_is_in_doubt(
     ended = await shell.end(process)
     assert ended.code == 5
     assert "It may have been placed" in ended.err
+
+
+def test_a_worker_tells_what_happens_to_it(capsys: pytest.CaptureFixture[str]) -> None:
+    """Our warnings are a line each, numbers masked; tracebacks of those beneath are left out."""
+    with narrated():
+        logging.getLogger("conference_async.cluster").warning("nobody calls %s", "+15558675310")
+        logging.getLogger("conference_async.cluster").info("nothing new")
+        logging.getLogger("procrastinate.worker").error("many lines")
+    logging.getLogger("conference_async.cluster").warning("not told any more")
+    assert capsys.readouterr().err == "conference-async: nobody calls ***5310\n"
+    assert logging.getLogger("procrastinate").level == logging.NOTSET
 
 
 @pytest.mark.parametrize("command", [["completion", "bash"], ["list", "standup", "--json"]])

@@ -45,11 +45,20 @@ def make(order: dict[str, Any]) -> SharedLimit:
     return LIMITS[order["store"]](order["where"], order["cps"], account=order["account"], **options)
 
 
+async def watch(late: list[float]) -> None:
+    """Measure by how much this machine is late with what is due, for ever."""
+    while True:
+        due = time.monotonic() + 0.01
+        await asyncio.sleep(0.01)
+        late.append(time.monotonic() - due)
+
+
 async def dial(order: dict[str, Any], number: int) -> dict[str, Any]:
     """Take slots until the time is over; return what happened."""
     limit = make(order)
     limit._store = counted = Counted(limit._store)  # to count, nothing else
     starts: list[float] = []
+    late: list[float] = []
     errors: list[str] = []
     begin, end = order["begin"], order["begin"] + order["seconds"]
     patience = order.get("patience")  # seconds after which a waiter gives up, and another comes
@@ -69,12 +78,19 @@ async def dial(order: dict[str, Any], number: int) -> dict[str, Any]:
 
     await asyncio.sleep(begin - time.monotonic())
     async with limit:
+        watcher = asyncio.create_task(watch(late))
         waiters = [asyncio.create_task(wait_and_start()) for _ in range(order["waiters"])]
         await asyncio.sleep(end - time.monotonic())
-        for waiter in waiters:
+        for waiter in (*waiters, watcher):
             waiter.cancel()
-        await asyncio.gather(*waiters, return_exceptions=True)
-    return {"number": number, "starts": starts, "errors": errors, "trips": counted.trips}
+        await asyncio.gather(*waiters, watcher, return_exceptions=True)
+    return {
+        "number": number,
+        "starts": starts,
+        "errors": errors,
+        "trips": counted.trips,
+        "late": max(late, default=0.0),
+    }
 
 
 def set_the_clock_wrong(seconds: float) -> None:

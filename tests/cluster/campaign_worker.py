@@ -14,7 +14,7 @@ import attrs
 
 from conference_async import ConferenceClient, Credentials, PostgresLimit
 from conference_async.cluster import ClusterDialer, PostgresLedger, cluster_dialer, jobs
-from conference_async.cluster.campaigns import Assignment, assignment
+from conference_async.cluster.assignments import Assignment, assignment
 from conference_async.cluster.postgres_session import Session
 from conference_async.dialer import State
 

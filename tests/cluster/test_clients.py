@@ -34,7 +34,7 @@ async def test_two_clients_keep_one_pace_at_the_service(tmp_path: Path) -> None:
         begun = time.monotonic()
         await asyncio.gather(*(create(client) for client in (first, second) for _ in range(6)))
 
-        assert time.monotonic() - begun == pytest.approx(1.1, abs=0.3)
+        assert 1.05 <= time.monotonic() - begun < 10  # a busy machine may be late
         assert emulator.count("create") == 12
 
 

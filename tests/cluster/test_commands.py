@@ -53,6 +53,7 @@ async def command(emulator: Emulator, *arguments: str, code: int = 0) -> str:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 async def test_from_one_process_to_workers_without_new_code(
     emulator: Emulator, postgres_server: str, tmp_path: Path
 ) -> None:
@@ -64,6 +65,9 @@ async def test_from_one_process_to_workers_without_new_code(
 
     assert "5 placed" in await command(emulator, *dial, "--ledger", here)
     assert "before       5" in await command(emulator, *dial, "--ledger", here)
+    for verb in ("pause", "resume", "cancel"):
+        told = await command(emulator, "campaign", verb, here, code=2)
+        assert "running its dial command again, or with --submit" in told
     await command(emulator, "cluster", "set-up", "--ledger", postgres_server)
     assert "5 submitted" in await command(emulator, *dial, "--ledger", there, "--submit")
     assert "0 submitted" in await command(emulator, *dial, "--ledger", there, "--submit")
@@ -83,6 +87,28 @@ async def test_from_one_process_to_workers_without_new_code(
     await command(emulator, "campaign", "reconcile", there)
     await command(emulator, "campaign", "cancel", there)
     assert set(emulator.ring_counts.values()) == {2}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+async def test_workers_keep_the_rules_of_a_local_run(
+    emulator: Emulator, postgres_server: str, tmp_path: Path
+) -> None:
+    """The same options go with --submit; the one that cannot is refused with what to do."""
+    people, never = tmp_path / "people.csv", tmp_path / "never.txt"
+    people.write_text("to\n" + "".join(f"+155586753{number:02}\n" for number in range(3)))
+    never.write_text("+1 555 867 5301\n")
+    place = f"{postgres_server}#{uuid.uuid4().hex}"
+    await command(emulator, "cluster", "set-up", "--ledger", postgres_server)
+    dial = ("dial", str(people), "--conference", "standup", "--from", "+15017122661", "--cps", "30")
+    submit = (*dial, "--ledger", place, "--submit")
+    rules = ("--do-not-call", str(never), "--deadline", "3600", "--hours", "0:00-23:59")
+
+    assert "2 submitted" in await command(emulator, *submit, *rules, "--quorum", "2")
+    known = json.loads(await command(emulator, "campaign", "status", place, "--json"))
+    assert (known["standing"], known["planned"], known["skipped"]) == ("running", 2, 1)
+    told = await command(emulator, *submit, "--attempts", "2", code=2)
+    assert "SharedCampaign.call_again" in told
 
 
 async def test_workers_need_a_database(emulator: Emulator, tmp_path: Path) -> None:

@@ -5,14 +5,17 @@ import uuid
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, LiteralString
 
 import attrs
 import pytest
 from blockbuster import BlockBuster
+from psycopg import AsyncConnection
 
-from conference_async.cluster import PostgresLedger, ledger_at
-from conference_async.cluster.campaigns import Assignment, Standing, request_of
+from conference_async.cluster import ClusterDialer, PostgresLedger, SharedCampaign, ledger_at
+from conference_async.cluster.assignments import Assignment, request_of
+from conference_async.cluster.campaigns import Standing
+from conference_async.cluster.postgres_store import PostgresStore
 from conference_async.dialer import Campaign, Ledger, Outcome, State
 from conference_async.errors import ConfigurationError, LedgerError
 from conference_async.models import NewParticipant, Participant
@@ -146,6 +149,42 @@ async def test_a_server_that_is_not_there_is_one_clear_error(tmp_path: Path) -> 
     assert "secret" not in str(caught.value)
 
 
+@attrs.frozen
+class Database:
+    """Somebody else at the server."""
+
+    dsn: str
+
+    async def do(self, statement: LiteralString) -> None:
+        """Do something to it."""
+        async with await AsyncConnection.connect(self.dsn, autocommit=True) as connection:
+            await connection.execute(statement)
+
+
+async def test_tables_of_another_version_are_refused(own_postgres: Any, campaign: Campaign) -> None:
+    """Whoever writes, reads, works or sets up is told what to do; so is who takes a slot."""
+    dsn = own_postgres.where
+    database = Database(dsn)
+    async with PostgresLedger(dsn) as ledger:
+        await ledger.begin(campaign)
+    await database.do("COMMENT ON TABLE conference_async_campaign IS 'conference_async 0'")
+    told = "is of conference_async 0, .* cluster set-up"
+    for use in (PostgresLedger(dsn), SharedCampaign(dsn)):
+        with pytest.raises(LedgerError, match=told):
+            async with use:
+                pass
+    with pytest.raises(LedgerError, match=told):
+        await ClusterDialer.set_up(dsn)
+
+    store = PostgresStore(dsn)
+    await store.reserve(cps=30, floor=0)
+    await database.do("COMMENT ON TABLE conference_async_pace IS NULL")
+    await store.aclose()
+    for _ in range(2):
+        with pytest.raises(ConfigurationError, match="of an unknown version"):
+            await store.reserve(cps=30, floor=0)
+
+
 def test_a_place_says_what_kind_of_ledger_it_is(tmp_path: Path) -> None:
     """A path is a file, a URL a database; behind # stands the ledger's name."""
     assert isinstance(ledger_at(tmp_path / "campaign.db"), Ledger)
@@ -167,6 +206,11 @@ def test_a_request_survives_the_database() -> None:
         extra={"Newer": "1"},
     )
     assignment = Assignment(
-        ledger="l", outcome=planned(), standing=Standing.RUNNING, quiet=0, request=request_of(new)
+        ledger="l",
+        outcome=planned(),
+        standing=Standing.RUNNING,
+        now=NOW,
+        changed=NOW,
+        request=request_of(new),
     )
     assert assignment.new == attrs.evolve(new, to=planned().to)

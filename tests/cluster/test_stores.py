@@ -61,16 +61,16 @@ async def test_two_limits_alternate(make: Callable[..., SharedLimit]) -> None:
             await asyncio.gather(*(start(limit) for limit in (one, other) for _ in range(5)))
         )
 
-    assert found[-1] - found[0] == pytest.approx(0.45, abs=0.04)
+    assert 0.41 <= found[-1] - found[0] < 5  # a busy machine may be late
 
 
 async def test_accounts_are_apart(make: Callable[..., SharedLimit]) -> None:
     """One store serves several, each with its own pace."""
-    async with make(1, account="one" + uuid.uuid4().hex) as one, make(1) as other:
+    async with make(0.05, account="one" + uuid.uuid4().hex) as one, make(0.05) as other:
         begun = asyncio.get_running_loop().time()
         await asyncio.gather(start(one), start(other))
 
-        assert asyncio.get_running_loop().time() - begun < 0.9
+        assert asyncio.get_running_loop().time() - begun < 15
 
 
 async def test_the_arithmetic_is_that_of_the_row(make: Callable[..., SharedLimit]) -> None:
@@ -170,7 +170,7 @@ def test_a_limit_outlives_its_event_loop(make: Callable[..., SharedLimit]) -> No
 
     first = asyncio.run(two())
 
-    assert asyncio.run(two()) - first == pytest.approx(0.4, abs=0.15)
+    assert 0.3 <= asyncio.run(two()) - first < 5  # a busy machine may be late
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning")  # what was not closed is complained about
@@ -179,13 +179,13 @@ def test_a_limit_that_was_not_closed_works_under_the_next_loop(
     make: Callable[..., SharedLimit],
 ) -> None:
     """What belonged to the loop that is gone is left behind."""
-    limit = make(5)
+    limit = make(0.5)
     asyncio.run(start(limit))
     begun = time.monotonic()
     asyncio.run(start(limit))
     asyncio.run(limit.aclose())
 
-    assert time.monotonic() - begun < 1
+    assert 1.5 < time.monotonic() - begun < 15
     gc.collect()
 
 
@@ -278,7 +278,7 @@ async def test_a_server_that_does_not_answer_is_given_up() -> None:
         writer.close()
     server.close()
 
-    assert time.monotonic() - begun < 3
+    assert time.monotonic() - begun < 15
 
 
 async def test_a_connection_that_went_silent_is_left_for_another(
@@ -314,7 +314,7 @@ async def test_a_connection_that_went_silent_is_left_for_another(
         await asyncio.wait(pipes)
         server.close()
 
-    assert 1 < took < 2.5
+    assert 1 < took < 15
 
 
 @pytest.mark.parametrize("server", ["own_redis", "own_postgres"])
@@ -346,12 +346,15 @@ async def test_a_file_that_is_none_of_ours_is_not_written_to(
     limit = SQLiteLimit(path, 10)
     await limit.aclose()
 
-    with pytest.raises(TimeoutError):
-        async with limit, asyncio.timeout(0.3):
-            await start(limit)
+    async with limit:
+        waiting = asyncio.create_task(start(limit))
+        while "file is not a database" not in caplog.text:  # noqa: ASYNC110 -- said by a task of the limit
+            await asyncio.sleep(0.02)
+        assert not waiting.done()
+        waiting.cancel()
+        await asyncio.wait({waiting})
 
     assert path.read_text() == "Dear Sir or Madam, " * 100
-    assert "file is not a database" in caplog.text
 
 
 def test_no_driver_is_imported_before_it_is_used() -> None:
