@@ -50,7 +50,7 @@ class Attendance:
     async def census(self) -> Census:
         """Ask who is there; a conference that cannot be asked counts as empty, and is logged."""
         present: list[tuple[Outcome, Participant]] = []
-        for sid, called in self._called.items():
+        for sid, called in list(self._called.items()):  # more may come while we ask
             try:
                 there = await self._client.conferences(sid).participants.list(page_size=250)
             except ConferenceError as error:

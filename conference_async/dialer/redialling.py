@@ -56,7 +56,7 @@ class Redialler:
         halted = asyncio.create_task(self.halted.wait())
         try:
             await asyncio.wait({watch, halted}, return_when=asyncio.FIRST_COMPLETED)
-            return watch.result() if watch.done() else None
+            return watch.result() if watch.done() and not watch.cancelled() else None
         except Exception:  # noqa: BLE001 -- a caller's mistake in a callback must not end the run
             _log.exception("watching call %s failed; it is not called again", participant.call_sid)
             return None

@@ -285,6 +285,15 @@ class Run:
         """Let whatever goes wrong end the run in good order, to be raised then."""
         try:
             await work(*args)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            # It came from a callback; unnoticed, this call would be waited for for ever.
+            self._fail(RuntimeError("a callback was cancelled, but the run was not"))
         except Exception as error:  # noqa: BLE001 -- raised when what is under way is over
-            self._error = self._error or error
-            self.stop()
+            self._fail(error)
+
+    def _fail(self, error: Exception) -> None:
+        self._error = self._error or error
+        self.stop()

@@ -157,6 +157,19 @@ async def test_a_quorum_ends_the_calls_and_takes_down_who_still_rings(
 
 
 @pytest.mark.looptime
+async def test_a_quorum_counts_in_conferences_that_open_meanwhile(
+    emulator: Emulator, client: ConferenceClient
+) -> None:
+    """While one is asked who is there, others get their first participant."""
+    emulator.latency = 0.2
+    people = [NewParticipant(from_=OURS, to=f"+1555{each:07d}") for each in range(40)]
+    plan = Plan.from_participants(people, conference="standup", room_size=1)
+    dialer = Dialer(client, quorum=Quorum(joined=40, poll=0.1))
+
+    assert len(await outcomes(dialer, plan)) == 40
+
+
+@pytest.mark.looptime
 async def test_a_quorum_is_waited_for_when_all_are_called(
     emulator: Emulator, client: ConferenceClient
 ) -> None:

@@ -620,6 +620,24 @@ async def test_a_hook_that_fails_leaves_its_target_planned(
     assert emulator.count("create") == 0
 
 
+@pytest.mark.looptime
+async def test_a_hook_that_is_cancelled_from_within_ends_the_run(
+    emulator: Emulator, client: ConferenceClient
+) -> None:
+    """Or the run would wait for ever for what became of its target."""
+    ledger = Ledger()
+
+    async def give_up(_label: str | None, _number: int) -> None:
+        raise asyncio.CancelledError
+
+    dialer = Dialer(client.with_options(before_send=give_up), ledger=ledger)
+    async with asyncio.timeout(60):
+        with pytest.raises(RuntimeError, match="a callback was cancelled"):
+            await outcomes(dialer, standup(3))
+    assert set(await in_ledger(ledger)) == {State.PLANNED}
+    assert emulator.count("create") == 0
+
+
 async def test_a_ledger_that_changes_underneath_ends_the_run(
     emulator: Emulator, client: ConferenceClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
