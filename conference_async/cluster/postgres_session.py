@@ -98,7 +98,7 @@ class Session:
             gives_up, delay = loop.time() + patience, _FIRST_DELAY
             while True:
                 try:
-                    return await self._attempt(work)
+                    return await _in_time(await self._connected(), work)
                 except (OperationalError, InterfaceError, OSError) as error:
                     self._drop()
                     if loop.time() + delay > gives_up:
@@ -111,22 +111,6 @@ class Session:
                     raise
                 await asyncio.sleep(delay)
                 delay = min(_LONGEST_DELAY, 2 * delay)
-
-    async def _attempt(self, work: "Callable[[AsyncConnection[DictRow]], Awaitable[T]]") -> T:
-        connection = await self._connected()
-        loop = asyncio.get_running_loop()
-        async with asyncio.timeout(None) as scope:
-
-            def give_up() -> None:
-                # Asked to cancel a query, psycopg would wait for a server that does not answer.
-                connection.pgconn.finish()
-                scope.reschedule(loop.time())
-
-            timer = loop.call_later(_SILENCE, give_up)
-            try:
-                return await work(connection)
-            finally:
-                timer.cancel()
 
     async def _connected(self) -> "AsyncConnection[DictRow]":
         if self._connection is None or self._connection.closed:
@@ -143,7 +127,7 @@ class Session:
             )
             try:
                 if self._greet is not None:
-                    await self._greet(connection)
+                    await _in_time(connection, self._greet)
             except BaseException:
                 connection.pgconn.finish()
                 raise
@@ -160,6 +144,26 @@ class Session:
         while self._working:
             await asyncio.wait(self._working)
         self._drop()
+
+
+async def _in_time(
+    connection: "AsyncConnection[DictRow]",
+    work: "Callable[[AsyncConnection[DictRow]], Awaitable[T]]",
+) -> T:
+    """Do work, or give up the connection if the server is silent for too long."""
+    loop = asyncio.get_running_loop()
+    async with asyncio.timeout(None) as scope:
+
+        def give_up() -> None:
+            # Asked to cancel a query, psycopg would wait for a server that does not answer.
+            connection.pgconn.finish()
+            scope.reschedule(loop.time())
+
+        timer = loop.call_later(_SILENCE, give_up)
+        try:
+            return await work(connection)
+        finally:
+            timer.cancel()
 
 
 def check_dsn(dsn: str) -> None:

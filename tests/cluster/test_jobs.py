@@ -12,13 +12,14 @@ import attrs
 import pytest
 from blockbuster import BlockBuster
 
-from conference_async import CallingHours, ConferenceClient, Credentials, Plan
+from conference_async import CallingHours, ConferenceClient, Credentials, Plan, Quorum
 from conference_async.cluster import PostgresLedger, SharedCampaign, jobs
 from conference_async.cluster.assignments import Assignment, assignment
 from conference_async.cluster.campaigns import Standing
 from conference_async.cluster.postgres_session import Session
+from conference_async.cluster.quorums import attend
 from conference_async.dialer import Outcome, State
-from conference_async.emulator import Fault
+from conference_async.emulator import Fault, Script
 from conference_async.errors import LedgerError
 from conference_async.models import Participant
 
@@ -134,6 +135,46 @@ async def test_what_another_may_be_calling_is_waited_for(desk: Desk) -> None:
     await desk.caller.call(desk.numbers[0], 0)
     assert (await desk.outcome()).state is State.UNKNOWN
     assert not desk.scene.emulator.starts
+
+
+async def test_who_is_in_doubt_is_called_again_if_told(desk: Desk) -> None:
+    """By another submit that says so, with the label that would clash with a first call."""
+    claim = await desk.claim()
+    await desk.ledger.swap(claim, claim.unknown("nobody knows", NOW))
+
+    await desk.scene.dialer.submit(desk.plan)
+    assert (await desk.outcome()).state is State.UNKNOWN
+    await desk.scene.dialer.submit(desk.plan, redial_unknown=True)
+    assert (await desk.outcome()).state is State.PLANNED
+    assert (await desk.outcome()).label == claim.label
+
+
+async def test_a_quorum_is_settled_when_nobody_is_being_called(desk: Desk) -> None:
+    """Who was being called when the campaign ended is hung up on as well, once they ring."""
+    claim = await desk.claim()
+    await desk.scene.dialer.submit(desk.plan, quorum=Quorum(joined=1, deadline=0.001))
+    client = desk.caller._client
+
+    async def quorum() -> int | None:
+        cursor = await desk.session.run(
+            lambda connection: connection.execute(
+                "SELECT quorum FROM conference_async_campaign WHERE ledger = %s", (desk.plan.name,)
+            )
+        )
+        left: int | None = (await cursor.fetchone() or {})["quorum"]
+        return left
+
+    await attend(client, desk.session)
+    assert await quorum() == 1
+    desk.scene.emulator.script("+15558670000", Script(after=3600))
+    ringing = await client.conferences("standup").participants.create(
+        from_="+15017122661", to="+15558670000"
+    )
+    await desk.ledger.swap(claim, claim.placed(ringing, NOW))
+    await attend(client, desk.session)
+    assert await quorum() is None
+    assert (await desk.outcome()).reason == "taken down while it rang"
+    assert desk.scene.emulator.participants("standup") == []
 
 
 async def test_what_cannot_be_looked_up_is_looked_up_later(desk: Desk) -> None:
