@@ -70,8 +70,8 @@ async def dial(order: dict[str, Any], number: int) -> dict[str, Any]:
                 with contextlib.suppress(TimeoutError):
                     async with scope, limit.turn(Priority.INTERACTIVE, next_ticket()) as turn:
                         await turn.slot()
-                        now = time.monotonic()
-                        if now < end:
+                        started, now = await turn.start(), time.monotonic()
+                        if started and now < end:
                             starts.append(now)
             except Exception as error:  # noqa: BLE001 -- what a caller would see is the finding
                 errors.append(repr(error))

@@ -72,6 +72,15 @@ class Run:
         return 1 + self.late * self.cps
 
     @property
+    def told(self) -> str:
+        """What a person who measures wants to know."""
+        return (
+            f"{self.rate:.2f} per second, at most {self.most_in_a_second} in one, "
+            f"{self.trips / len(self.starts):.3f} round trips each, shares of {min(self.shares)} "
+            f"to {max(self.shares)}, machine late by {self.late * 1000:.0f} ms"
+        )
+
+    @property
     def rate(self) -> float:
         """Starts per second from the first to the last."""
         return (len(self.starts) - 1) / (self.starts[-1] - self.starts[0])
