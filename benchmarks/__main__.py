@@ -18,6 +18,7 @@ from benchmarks.server import running
 CLAIMS = (
     "create",
     "fetch",
+    "layers",
     "stream",
     "decode",
     "paced",

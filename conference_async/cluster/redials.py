@@ -30,10 +30,10 @@ async def call_again(
     """Plan a target again as `SharedCampaign.call_again` says."""
     name = await ledger.name() or ""
 
-    async def find(connection: "AsyncConnection[DictRow]") -> "DictRow | None":
+    async def read(connection: "AsyncConnection[DictRow]") -> "DictRow | None":
         return await (await connection.execute(_FIND, (call_sid, name))).fetchone()
 
-    row = await ledger.session.run(find)
+    row = await ledger.session.run(read)
     if row is None or row["state"] != State.PLACED:
         return False
     outcome = outcome_of(row)
@@ -43,10 +43,10 @@ async def call_again(
     job = job_for(name, row, at=row["now"] + timedelta(seconds=pause))
     manager = App(connector=PsycopgConnector()).job_manager
 
-    async def defer(connection: "AsyncConnection[DictRow]") -> None:
+    async def work(connection: "AsyncConnection[DictRow]") -> None:
         with suppress(AlreadyEnqueued):
             await manager.batch_defer_jobs_async(jobs=[job], connection=connection)
 
     # The job first: without one, a target that is planned would be called at once.
-    await ledger.session.run(defer)
+    await ledger.session.run(work)
     return await ledger.swap(outcome, outcome.again(f"{because}, to be called again"))
