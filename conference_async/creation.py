@@ -87,7 +87,7 @@ class Creation:
             read = self._read(exchange)
             if isinstance(read, Participant):
                 self._note(exchange, None, Verdict.RETURN)
-                sender.limit.observe(read.queue_time or 0)
+                sender.learn(read.queue_time or 0)
                 return read
             outcome = Outcome.UNREADABLE if isinstance(read, UnexpectedReply) else None
             verdict, looked = self._note(exchange, outcome), False

@@ -159,6 +159,13 @@ class Sender:
         if attempted.outcome is not Outcome.TOO_MANY:
             self.congestion.budget.spend()
 
+    def learn(self, queue_time: int) -> None:
+        """Tell the limit what queue, in milliseconds, the service reported."""
+        try:
+            self.limit.observe(queue_time)
+        except Exception:  # noqa: BLE001 -- a limit's mistake must not lose a call that was placed
+            _log.exception("the limit's observe() raised; the call goes on")
+
     def error(self, exchange: Exchange, resource: str) -> ConferenceError:
         """Return the error that says what the last attempt met, and what to do next."""
         kind, result = exchange.request.kind, exchange.result

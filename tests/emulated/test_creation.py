@@ -22,6 +22,7 @@ from conference_async import (
     RetryPolicy,
     TooManyRequests,
     UnexpectedReply,
+    Unpaced,
 )
 from conference_async.emulator import Emulator, Fault
 
@@ -500,6 +501,25 @@ async def test_what_was_told_long_ago_is_told_again(emulator: Emulator) -> None:
 
     assert told == [0, 20]
     assert emulator.rings(TO) == 1
+
+
+async def test_a_limit_that_fails_to_learn_loses_no_call(
+    emulator: Emulator, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What was placed is returned, and the limit's mistake logged."""
+
+    class Forgetful(Unpaced):
+        def observe(self, queue_time: int) -> None:
+            raise KeyError(queue_time)
+
+    credentials = Credentials(emulator.account_sid, emulator.auth_token)
+    async with ConferenceClient(
+        credentials, base_url=emulator.base_url, limit=Forgetful()
+    ) as client:
+        participant = await dial(client.conferences("standup"))
+
+    assert participant.call_sid
+    assert "observe() raised" in caplog.text
 
 
 async def test_every_attempt_is_reported(
