@@ -1,1 +1,1 @@
-"""What the README claims about speed, measured: one file per claim, run by ``tox -e bench``."""
+"""Measure each of the README's claims about speed: one file per claim, run by ``tox -e bench``."""

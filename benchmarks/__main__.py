@@ -12,12 +12,14 @@ from pathlib import Path
 
 import attrs
 
+from benchmarks import history
 from benchmarks.figures import Figure
 from benchmarks.server import running
 
 CLAIMS = (
     "create",
     "fetch",
+    "instructions",
     "layers",
     "stream",
     "decode",
@@ -25,8 +27,11 @@ CLAIMS = (
     "in_flight",
     "footprint",
     "webhook",
+    "events",
     "stall",
     "dialler",
+    "growth",
+    "worker",
 )
 PACKAGES = ("conference-async", "aiohttp", "attrs", "cattrs", "orjson", "twilio", "uvloop", "yarl")
 
@@ -80,6 +85,7 @@ def main() -> None:
             "figures": rows,
         }
         arguments.json.write_text(json.dumps(report, indent=1) + "\n")
+        history.keep([figure for found in figures.values() for figure in found])
     missed = [figure for found in figures.values() for figure in found if figure.met is False]
     print(f"\n{len(missed)} goals missed" if missed else "\nall goals met", file=sys.stderr)
 

@@ -5,8 +5,6 @@ from typing import Protocol
 
 import aiohttp
 import orjson
-from twilio.http.async_http_client import AsyncTwilioHttpClient
-from twilio.rest import Client
 
 from benchmarks.server import ACCOUNT_SID, ROOM
 from conference_async import ConferenceClient, Credentials, Unpaced
@@ -26,7 +24,7 @@ def _session(connections: int, auth: aiohttp.BasicAuth | None = None) -> aiohttp
 
 
 class Contender(Protocol):
-    """What every contender can do."""
+    """The requests that every contender can make."""
 
     async def create(self, room: str = ROOM) -> object:
         """Dial somebody."""
@@ -90,6 +88,10 @@ class Official:
     """The official package's client, with its asynchronous transport."""
 
     def __init__(self, base_url: str, *, connections: int = 50) -> None:
+        # Imported here, as it takes longer than all the rest of a process that is counted.
+        from twilio.http.async_http_client import AsyncTwilioHttpClient
+        from twilio.rest import Client
+
         self._http = AsyncTwilioHttpClient(pool_connections=False)
         self._http.session = _session(connections)
         self._client = Client(ACCOUNT_SID, TOKEN, http_client=self._http)

@@ -12,8 +12,18 @@ from benchmarks.contenders import FROM, TOKEN
 from benchmarks.figures import Figure
 from benchmarks.plot import plot
 from benchmarks.server import ACCOUNT_SID, ROOM
-from conference_async import ConferenceClient, Credentials, NewParticipant, Unpaced
-from conference_async.dialer import Campaign, Dialer, Ledger, Outcome, Plan, State
+from conference_async import (
+    ConferenceClient,
+    Credentials,
+    Dialer,
+    Ledger,
+    NewParticipant,
+    Outcome,
+    Plan,
+    State,
+    Unpaced,
+)
+from conference_async.dialer import Campaign
 
 TARGETS = 2_000
 SIZES = (1_000, 10_000, 100_000, 1_000_000)

@@ -1,4 +1,4 @@
-"""What a benchmark finds, and how contenders are made to take turns."""
+"""The figures of a benchmark, and the turns that contenders take."""
 
 import asyncio
 import gc
@@ -29,6 +29,10 @@ class Figure:
     guarded: bool = False
     """Whether the guard compares it: only ratios that a busy machine does not change."""
 
+    margin: float = 0.25
+    """The share by which it may fall before the guard minds: as far as such ratios differed between
+    runs while other work filled the machine."""
+
     @property
     def met(self) -> bool | None:
         """Whether the goal is reached; None where there is none."""
@@ -45,7 +49,7 @@ class Figure:
 
 @attrs.frozen(kw_only=True)
 class Spent:
-    """What one turn took, in seconds."""
+    """The time that one turn took, in seconds."""
 
     wall: float
     cpu: float

@@ -1,4 +1,4 @@
-"""What importing costs, in time and in memory, each time in a fresh interpreter."""
+"""The time and memory that importing costs, each time in a fresh interpreter."""
 
 import json
 import subprocess

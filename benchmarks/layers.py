@@ -1,4 +1,4 @@
-"""What each layer of a fetch adds: the profile behind the ratios to aiohttp by hand."""
+"""The time that each layer of a fetch adds: the profile behind the ratios to aiohttp by hand."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -12,7 +12,7 @@ from benchmarks.duel import IN_FLIGHT, REQUESTS
 from benchmarks.figures import Figure, Spent, at_once, take_turns
 from benchmarks.server import ACCOUNT_SID, ROOM
 from conference_async import ConferenceClient, Credentials, Unpaced
-from conference_async.transport import Request
+from conference_async.sending.messages import Request
 from conference_async.wire import decode_participant, participant_path
 
 WHOLE = "and a handle: all of it"
@@ -28,7 +28,7 @@ async def _take_turns(base_url: str, rounds: int) -> dict[str, list[Spent]]:
     )
     by_hand = ByHand(base_url, connections=IN_FLIGHT)
     sender, call_sids = client._sender, cycle(CALL_SIDS)  # noqa: SLF001 -- its layers are what is measured
-    session = sender.transport._session()  # noqa: SLF001 -- as above
+    session = await sender.transport.session()
 
     def request() -> Request:
         path = participant_path(ACCOUNT_SID, ROOM, next(call_sids))

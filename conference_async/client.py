@@ -1,24 +1,42 @@
 """The door to the service: one client per account."""
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, Self, cast
 
 import attrs
 
-from conference_async.accounts import ACCOUNT_LIMITS
+from conference_async.bounds import check_count
 from conference_async.conferences import Conferences
-from conference_async.congestion import Congestion
-from conference_async.credentials import Credentials, resolve_base_url
-from conference_async.errors import ConfigurationError
-from conference_async.limits import Limit
-from conference_async.line import Priority
-from conference_async.lookup import live_participant
-from conference_async.models import Participant, check_conference, check_label
-from conference_async.options import AttemptEvent, Options
-from conference_async.retry import RetryPolicy
-from conference_async.sender import Sender
-from conference_async.transport import Transport
+from conference_async.credentials import Credentials
+from conference_async.errors import ConfigurationError, InvalidParameter, OutcomeUnknown
+from conference_async.hosts import resolve_base_url
+from conference_async.keywords import signature_with
+from conference_async.looks import Look
+from conference_async.models import Participant
+from conference_async.pace.contract import Limit
+from conference_async.pace.line import Priority
+from conference_async.pace.local import ACCOUNT_LIMITS
+from conference_async.participant_handle import ParticipantHandle, handle_of
+from conference_async.room import Room
+from conference_async.sending.attempts import AttemptEvent
+from conference_async.sending.call_log import look_at_calls
+from conference_async.sending.congestion import Congestion
+from conference_async.sending.evidence import Search
+from conference_async.sending.intents import JournalStore
+from conference_async.sending.many import Finding, find_many
+from conference_async.sending.observing import Observer
+from conference_async.sending.options import Options
+from conference_async.sending.register import Register
+from conference_async.sending.retry import RetryPolicy, RetryUnknown
+from conference_async.sending.sender import Sender
+from conference_async.sending.sought import Sought
+from conference_async.sending.sources import authorization_of
+from conference_async.sending.taken_lines import CountedLines
+from conference_async.sending.transport import Transport
 
 if TYPE_CHECKING:
     import aiohttp
@@ -30,8 +48,12 @@ class _MakesView(Protocol[P]):
     def __call__(self, *args: P.args, **changes: P.kwargs) -> "ConferenceClient": ...
 
 
-def _typed_by(_options: Callable[P, Options]) -> Callable[[Callable[..., object]], _MakesView[P]]:
-    return lambda method: cast("_MakesView[P]", method)
+def _takes(options: Callable[P, Options]) -> Callable[[Callable[..., object]], _MakesView[P]]:
+    def decorate(method: Callable[..., object]) -> _MakesView[P]:
+        method.__dict__["__signature__"] = signature_with(method, options)
+        return cast("_MakesView[P]", method)
+
+    return decorate
 
 
 class ConferenceClient:
@@ -42,18 +64,21 @@ class ConferenceClient:
 
     Args:
         credentials: Who calls; read from the environment if not given, see
-            `Credentials.from_env`.
+            `Credentials.from_env`. Those of `Credentials.oauth` and `Credentials.from_provider`
+            change while the client runs.
         cps: The account's calls per second: creates start evenly spaced at this rate, however
             many clients of the account this process has. More than 0, at most 30. While open
             clients of one account were given different rates, the lowest holds.
         limit: Another limit to pace creates with: a shared one, or `Unpaced` for tests.
-        session: An aiohttp session to borrow. It is never closed here.
+        session: An aiohttp session to borrow. It is never closed here. Its connector, proxy and
+            traces are used; its own headers, cookies, ``auth`` and middlewares are not.
         base_url: Another host: an emulator, a recording proxy. ``CONFERENCE_ASYNC_BASE_URL`` in
             the environment does the same.
         region: The processing region (``ie1``) that the credentials belong to.
         edge: The edge location (``dublin``) that completes the region's host.
         proxy: The URL of an HTTP proxy, user and password included where it wants them.
-        trust_env: Whether to take proxies from the environment (``HTTPS_PROXY``, ``NO_PROXY``).
+        trust_env: Whether to take the proxy from the environment (``HTTPS_PROXY``, ``NO_PROXY``)
+            as it is when the client is made; ``proxy`` goes before it.
         max_concurrency: How many requests may be under way at once, 1 or more. Fewer are used
             after the service answered 429.
         timeout: Seconds for one HTTP exchange, connecting included. How long a phone rings is
@@ -61,19 +86,26 @@ class ConferenceClient:
         deadline: Seconds for one whole call: waiting for a slot, attempts, pauses between them
             and reconciliation. None for no bound. A create whose slot cannot come in time fails
             at once.
-        retry: How often and how soon to repeat what is safe to repeat.
+        retry: How often and how soon to repeat what is safe to repeat. While the service cannot be
+            reached, interactive calls without a deadline fail after as many tries of anybody's.
         retry_unknown: Whether a create whose outcome stays unknown is sent again, with the same
-            label. **It can ring a phone twice**: if the first call is already over, its label is
-            free again.
+            label. ``"when-absent"``: only where the account's call log, read in full once it must
+            show the call (`RetryPolicy.settled`), shows that nothing was placed. True: always.
+            **That can ring a phone twice**: if the first call is already over, its label is free
+            again.
         mint_labels: Whether a create without a label gets a random one. Without labels an
-            unanswered create cannot be looked up.
+            unanswered create can be found in the call log only.
         priority: Interactive creates start before bulk ones.
         on_attempt: Called with an `AttemptEvent` after each attempt. It should be quick; an
             exception in it is logged and changes nothing.
-        before_send: Awaited with label and attempt number once a create has its slot, just before
-            it is sent: the moment to write down that it is about to happen. An exception stops
-            the create, and nothing is sent. If it takes more than a quarter of a second the
-            create waits for another slot; it is awaited again if that takes ten seconds.
+        before_send: Awaited with label and attempt number when a create sets out to its slot, just
+            before it is sent: the moment to write down that it is about to happen. An exception
+            stops the create, and nothing is sent. However long it takes, it costs no pace, as
+            long as `max_concurrency` creates may be under way meanwhile.
+        journal: Where ``create(..., once="order-42")`` is remembered: a `Journal` or a
+            `PostgresJournal`. It opens by itself, and is never closed here.
+        telemetry: What watches the client, and the diallers and workers that use it: a
+            `conference_async.telemetry.Telemetry`.
 
     Raises:
         ConfigurationError: Options are missing, out of bounds, or contradict each other.
@@ -95,14 +127,15 @@ class ConferenceClient:
         timeout: float = 30.0,
         deadline: float | None = None,
         retry: RetryPolicy | None = None,
-        retry_unknown: bool = False,
+        retry_unknown: RetryUnknown = False,
         mint_labels: bool = True,
         priority: Priority = Priority.INTERACTIVE,
-        on_attempt: Callable[[AttemptEvent], object] | None = None,
+        on_attempt: Callable[[AttemptEvent], None] | None = None,
         before_send: Callable[[str | None, int], Awaitable[object]] | None = None,
+        journal: JournalStore | None = None,
+        telemetry: Observer | None = None,
     ) -> None:
-        if max_concurrency < 1:
-            raise ConfigurationError(f"max_concurrency must be 1 or more, not {max_concurrency!r}")
+        check_count("max_concurrency", max_concurrency)
         if session is not None and trust_env:
             raise ConfigurationError("trust_env belongs to the session that is borrowed")
         credentials = credentials or Credentials.from_env()
@@ -116,26 +149,37 @@ class ConferenceClient:
             priority=priority,
             on_attempt=on_attempt,
             before_send=before_send,
+            journal=journal,
+            telemetry=telemetry,
         )
         if base_url is None:
             region, edge = region or credentials.region, edge or credentials.edge
-        self.base_url = resolve_base_url(base_url, region=region, edge=edge)
+        credentials.check_region(region)
+        self.base_url: str = resolve_base_url(base_url, region=region, edge=edge)
         self._cps = None if limit is not None else cps
         self._view_of: ConferenceClient | None = None
+        fixed = credentials.source is None
+        transport = Transport(
+            base_url=self.base_url,
+            authorization=credentials.authorization if fixed else None,
+            session=session,
+            proxy=proxy,
+            trust_env=trust_env,
+            connections=max_concurrency,
+        )
         self._sender = Sender(
-            transport=Transport(
-                base_url=self.base_url,
-                credentials=credentials,
-                session=session,
-                proxy=proxy,
-                trust_env=trust_env,
-                connections=max_concurrency,
-            ),
+            transport=transport,
+            authorization=authorization_of(credentials, transport, region=region, timeout=timeout),
             limit=limit if limit is not None else self._claim(credentials.account_sid, cps),
             congestion=Congestion(max_concurrency, retry),
             account_sid=credentials.account_sid,
+            register=Register.of(credentials.account_sid, self.base_url),
             options=options,
         )
+
+        lines = CountedLines.of(self._sender.limit, partial(look_at_calls, self._sender))
+        if lines is not None:
+            self._sender = attrs.evolve(self._sender, lines=lines)
 
     def _claim(self, account_sid: str, cps: float) -> Limit:
         return ACCOUNT_LIMITS.claim((account_sid, self.base_url), cps, self)
@@ -147,8 +191,13 @@ class ConferenceClient:
 
     @property
     def limit(self) -> Limit:
-        """What paces the creates."""
+        """The limit that paces the creates."""
         return self._sender.limit
+
+    @property
+    def register(self) -> Register:
+        """The creates of this process for the account, and what else remembers some."""
+        return self._sender.register
 
     @property
     def options(self) -> Options:
@@ -160,7 +209,20 @@ class ConferenceClient:
         """The account's conferences: ``client.conferences("standup")`` for one of them."""
         return Conferences(self._sender)
 
-    @_typed_by(Options)
+    def participant(self, participant: Participant) -> ParticipantHandle:
+        """Return the handle of a participant who was created, fetched or listed; no I/O.
+
+        It goes by the SIDs, so it means that very call, whoever has the label or name later.
+
+        Raises:
+            InvalidParameter: The participant says no conference, or neither Call SID nor label.
+        """
+        if not participant.conference_sid:
+            raise InvalidParameter("participant", "has no conference_sid to find it by")
+        room = Room(self._sender, participant.conference_sid)
+        return handle_of(participant, room, ParticipantHandle)
+
+    @_takes(Options)
     def with_options(  # the decorator types the keywords
         self,
         **changes: Any,  # noqa: ANN401 -- typed by the decorator
@@ -172,7 +234,8 @@ class ConferenceClient:
 
         Args:
             **changes: ``timeout``, ``deadline``, ``retry``, ``retry_unknown``, ``mint_labels``,
-                ``priority``, ``on_attempt``, ``before_send``: as for the client.
+                ``priority``, ``on_attempt``, ``before_send``, ``journal``, ``telemetry``: as for
+                the client.
 
         Raises:
             ConfigurationError: A value is out of bounds, or there is no such option.
@@ -188,32 +251,101 @@ class ConferenceClient:
         view._sender = attrs.evolve(self._sender, options=attrs.evolve(self.options, **changes))
         return view
 
-    async def find_placed(self, conference: str, label: str) -> Participant | None:
-        """Return the live participant with that label, with ``reconciled=True``, or None.
+    async def find_placed(
+        self,
+        conference: str,
+        label: str | None,
+        *,
+        sent_at: datetime | None = None,
+        ended_at: datetime | None = None,
+        to: str | None = None,
+        from_: str | None = None,
+        wait: bool = False,
+        looked: Callable[[Look], object] = lambda _: None,
+    ) -> Participant | None:
+        """Return the participant that a create placed, with ``reconciled=True``, or None.
 
-        None is no proof that nobody was called: the call may be over, or not visible yet.
+        It is looked for by its label among the living and then, where both numbers and the time
+        are known, in the account's call log, which keeps calls that are over. The log has no
+        labels: exactly one call must have gone to that number from that caller at that time, and
+        none of the other creates of this account that are known here may have placed it.
+
+        None is no proof that nobody was called, unless the last look held ``absent``.
 
         Args:
             conference: A conference SID or friendly name.
-            label: The label that the create carried.
+            label: The label that the create carried, or None.
+            sent_at: When it was sent, by a clock that is at most a minute from this machine's,
+                aware of its time zone: whoever came five minutes later is not found. None takes
+                anybody with that label, and asks no log.
+            ended_at: When nothing of it was under way any more; `sent_at` and five minutes if not
+                given.
+            to: The number that it called.
+            from_: The number that it called from.
+            wait: Whether to look again until what was placed is visible (`RetryPolicy.settled`),
+                and to wait out failures of the service.
+            looked: Called with each look; what it raises is logged, and changes nothing.
+
+        Raises:
+            ConfigurationError: `looked` is async.
+            InvalidParameter: A time has no time zone, or a name can be none.
+            LabelInUse: The label belongs to somebody who came before `sent_at`, so that create
+                placed nothing.
         """
-        found = await live_participant(
-            self._sender.request,
-            self.account_sid,
-            check_conference(conference),
-            check_label(label),
+        sought = Sought.at(
+            conference, label, sent_at=sent_at, ended_at=ended_at, to=to, from_=from_
         )
-        return None if found is None else attrs.evolve(found.participant, reconciled=True)
+        search = Search(self._sender, sought, looked=looked)
+        if not wait:
+            return await search.once()
+        deadline = self.options.deadline
+        now = asyncio.get_running_loop().time()
+        return await search.until_settled(None if deadline is None else now + deadline)
+
+    async def find_many(self, creates: Sequence[Sought]) -> list[Finding]:
+        """Return what became of many creates, in their order, as `find_placed` does of one.
+
+        It takes few requests: one list of participants for each conference, and one part of the
+        call log for all from one caller at about the same time. It waits until what was placed is
+        visible, and waits out failures of the service.
+        """
+        return await find_many(self._sender, creates)
+
+    async def look_for(
+        self,
+        unknown: OutcomeUnknown,
+        /,
+        *,
+        to: str | None = None,
+        from_: str | None = None,
+        looked: Callable[[Look], object] = lambda _: None,
+    ) -> Participant | None:
+        """Do what `OutcomeUnknown.reconcile` says, which is the way to ask for it."""
+        if unknown.sought is not None:
+            return await Search(self._sender, cast("Sought", unknown.sought), looked=looked).once()
+        if unknown.label is None and None in (to, from_, unknown.sent_at):
+            raise ConfigurationError(
+                "the create carried no label, so it can be looked up by to= and from_= only; "
+                "leave mint_labels on, or give each participant a label"
+            )
+        return await self.find_placed(
+            unknown.conference,
+            unknown.label,
+            sent_at=unknown.sent_at,
+            to=to,
+            from_=from_,
+            looked=looked,
+        )
 
     async def aclose(self) -> None:
         """Close the client's own connections; a borrowed session and a view's client stay open."""
         if self._view_of is None:
             ACCOUNT_LIMITS.release((self.account_sid, self.base_url), self)
-            await self._sender.transport.aclose()
+            await self._sender.aclose()
 
     async def __aenter__(self) -> Self:
         if self._view_of is None and self._sender.transport.closed:
-            self._sender.transport.closed = False
+            self._sender.reopen()
             if self._cps is not None:
                 self._claim(self.account_sid, self._cps)
         return self

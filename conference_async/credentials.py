@@ -1,31 +1,59 @@
-"""Who calls, and which host answers."""
+"""The account that calls, and the secret that speaks for it."""
 
-import base64
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
 from typing import NoReturn, Self
-from urllib.parse import unquote, urlsplit
 
 import attrs
 
+from conference_async.bounds import check_seconds
 from conference_async.errors import ConfigurationError
+from conference_async.hosts import basic
 
-DEFAULT_BASE_URL = "https://api.twilio.com"
+_TOKEN = re.compile("[!-~]+")
 
-_ACCOUNT_SID = re.compile(r"AC[0-9a-fA-F]{32}")
-_KEY_SID = re.compile(r"SK[0-9a-fA-F]{32}")
-_HOST_LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?")
-_EDGE_OF_REGION = {
-    "us2": "umatilla",
-    "ie1": "dublin",
-    "au1": "sydney",
-    "br1": "sao-paulo",
-    "de1": "frankfurt",
-    "jp1": "tokyo",
-    "jp2": "osaka",
-    "sg1": "singapore",
-}
+
+@attrs.frozen(repr=False)
+class OAuthApp:
+    """An OAuth app of the account, which gets short-lived tokens; see `Credentials.oauth`."""
+
+    client_id: str
+    client_secret: str
+    url: str | None
+    """Where tokens are asked for, or None for the usual place."""
+
+    def __attrs_post_init__(self) -> None:
+        _check_secret("client_id", self.client_id)
+        _check_secret("client_secret", self.client_secret)
+        if any(_is_sid(self.client_id, kind) for kind in ("AC", "SK")):
+            raise ConfigurationError(
+                "client_id must be that of an OAuth app (OQ...), not of an account or API key"
+            )
+
+    def __reduce__(self) -> NoReturn:
+        _refuse_pickling()
+
+
+@attrs.frozen(repr=False)
+class Provider:
+    """A function of the application that knows the secret; see `Credentials.from_provider`."""
+
+    fetch: Callable[[], Awaitable["Credentials"]]
+    every: float | None
+    """Seconds after which to ask again, or None."""
+
+    def __attrs_post_init__(self) -> None:
+        if not callable(self.fetch):
+            raise ConfigurationError(
+                f"fetch must be an async function, not {type(self.fetch).__name__}"
+            )
+        if self.every is not None:
+            check_seconds("every", self.every, zero=False)
+
+    def __reduce__(self) -> NoReturn:
+        _refuse_pickling()
 
 
 @attrs.frozen(repr=False)
@@ -33,21 +61,29 @@ class Credentials:
     """An account and the secret that speaks for it.
 
     Credentials belong to one region of the service: those of ``us1`` fail in ``ie1``. They are
-    never shown by ``repr`` and refuse to be pickled.
+    never shown by ``repr`` and refuse to be pickled. Those that change while a client runs are
+    made by `oauth` and `from_provider`.
 
     Raises:
-        ConfigurationError: A SID has the wrong shape, or a secret is empty.
+        ConfigurationError: A SID has the wrong shape, a secret is empty, two secrets are given,
+            or OAuth is to be used outside of ``us1``.
     """
 
     account_sid: str
     """The account, ``AC`` and 32 hexadecimal digits. With a main account's secret this may name
     a subaccount."""
 
-    auth_token: str
-    """The account's auth token, or the API key's secret."""
+    auth_token: str | None = None
+    """The account's auth token, or None with another secret."""
 
     key_sid: str | None = attrs.field(default=None, kw_only=True)
-    """The API key (``SK…``) that `auth_token` is the secret of, or None for the account's own."""
+    """The API key (``SK…``), or None for the account's own token; see `api_key`."""
+
+    key_secret: str | None = attrs.field(default=None, kw_only=True)
+    """The API key's secret, or None."""
+
+    access_token: str | None = attrs.field(default=None, kw_only=True)
+    """An OAuth access token that you got yourself, or None; see `bearer`."""
 
     region: str | None = attrs.field(default=None, kw_only=True)
     """The processing region that the credentials belong to (``ie1``), or None for ``us1``."""
@@ -55,32 +91,144 @@ class Credentials:
     edge: str | None = attrs.field(default=None, kw_only=True)
     """The edge location (``dublin``) that completes the region's host name, or None."""
 
+    expires_at: datetime | None = attrs.field(default=None, kw_only=True)
+    """When they end, aware of its time zone, or None for no time that is known. A client acts on
+    it if a provider returned them: it asks for others before."""
+
+    source: OAuthApp | Provider | None = attrs.field(default=None, kw_only=True)
+    """Where the secret comes from while a client runs, or None; `oauth` and `from_provider` make
+    it."""
+
     def __attrs_post_init__(self) -> None:
-        if not _ACCOUNT_SID.fullmatch(self.account_sid):
+        if not _is_sid(self.account_sid, "AC"):
             raise ConfigurationError(
                 "account_sid must be AC followed by 32 hexadecimal digits"
                 + (
                     "; an API key goes through Credentials.api_key(account_sid, key_sid, secret)"
-                    if self.account_sid.startswith("SK")
+                    if _is_sid(self.account_sid, "SK")
                     else "; the service's console shows it on its first page"
                 )
             )
-        if self.key_sid is not None and not _KEY_SID.fullmatch(self.key_sid):
-            raise ConfigurationError("key_sid must be SK followed by 32 hexadecimal digits")
-        if not self.auth_token or not self.auth_token.isprintable():
-            what = "auth_token" if self.key_sid is None else "key_secret"
-            raise ConfigurationError(f"{what} is empty or holds control characters")
+        _check_moment("expires_at", self.expires_at)
+        by_key = self.key_sid is not None or self.key_secret is not None
+        others = (self.auth_token, self.access_token, self.source)
+        if by_key + sum(each is not None for each in others) > 1:
+            raise ConfigurationError(
+                "give one secret only: auth_token, or key_sid with key_secret, or access_token, "
+                "or source"
+            )
+        self.check_region(self.region)
+        if self.source is not None:
+            return
+        if self.access_token is not None:
+            _check_token(self.access_token)
+        elif not by_key:
+            _check_secret("auth_token", self.auth_token)
+        else:
+            if not _is_sid(self.key_sid, "SK"):
+                raise ConfigurationError("key_sid must be SK followed by 32 hexadecimal digits")
+            _check_secret("key_secret", self.key_secret)
 
     @classmethod
-    def api_key(cls, account_sid: str, key_sid: str, key_secret: str) -> Self:
+    def api_key(
+        cls,
+        account_sid: str,
+        key_sid: str,
+        key_secret: str,
+        *,
+        region: str | None = None,
+        edge: str | None = None,
+        expires_at: datetime | None = None,
+    ) -> Self:
         """Return credentials that use an API key instead of the account's own token."""
-        return cls(account_sid, key_secret, key_sid=key_sid)
+        return cls(
+            account_sid,
+            key_sid=key_sid,
+            key_secret=key_secret,
+            region=region,
+            edge=edge,
+            expires_at=expires_at,
+        )
+
+    @classmethod
+    def oauth(
+        cls,
+        account_sid: str,
+        client_id: str,
+        client_secret: str,
+        *,
+        oauth_url: str | None = None,
+    ) -> Self:
+        """Return credentials that sign in with the short-lived tokens of an OAuth app.
+
+        A client asks for the first token when its first request needs one, and for each further
+        one in good time before the last one ends, beside the requests. However many requests
+        wait, it asks once. Each client has tokens of its own. The service offers this in ``us1``
+        only, and an account's app does not serve its subaccounts.
+        https://www.twilio.com/docs/iam/oauth-apps/oauth-access-token
+
+        Args:
+            account_sid: The account that the app was made in.
+            client_id: The app's client ID (``OQ…``).
+            client_secret: The app's secret.
+            oauth_url: Where to ask for tokens. If not given, hosts of the service have
+                ``https://oauth.twilio.com/v2/token``, and any other base URL, such as an
+                emulator's, has its own ``/v2/token``.
+        """
+        return cls(account_sid, source=OAuthApp(client_id, client_secret, oauth_url))
+
+    @classmethod
+    def bearer(
+        cls, account_sid: str, access_token: str, *, expires_at: datetime | None = None
+    ) -> Self:
+        """Return credentials that sign in with an OAuth token that you got yourself.
+
+        It is for providers, since a token lasts an hour by default; `oauth` gets tokens by itself.
+        """
+        return cls(account_sid, access_token=access_token, expires_at=expires_at)
+
+    @classmethod
+    def from_provider(
+        cls,
+        fetch: Callable[[], Awaitable["Credentials"]],
+        *,
+        account_sid: str | None = None,
+        every: float | None = 300.0,
+        region: str | None = None,
+        edge: str | None = None,
+    ) -> Self:
+        """Return credentials that a function of yours looks up, so that secrets may change.
+
+        A client awaits `fetch` when its first request needs credentials; then again, beside the
+        requests, before `every` seconds or the `expires_at` of what it returned are over; and when
+        the service has refused what it returned (401), once per operation. The refused request
+        is sent again if other credentials came: the service did not process it. However many
+        requests wait, `fetch` runs once at a time, for at most the client's ``timeout``. While it
+        fails, what it returned last is used until its `expires_at`.
+
+        If it raises, requests that need it end as `NotSent`; if it raises `ConfigurationError`,
+        or returns credentials that are none, of another account or another region, as
+        `ConfigurationError`. What it raised is the error's cause.
+
+        Args:
+            fetch: An async function without arguments that returns `Credentials`.
+            account_sid: The account that it returns credentials for: paths and pace go by it
+                before `fetch` is first awaited. ``TWILIO_ACCOUNT_SID`` of the environment if not
+                given.
+            every: Seconds, more than 0, or None to ask by `expires_at` and after a 401 only.
+            region: The processing region that they belong to, or None for ``us1``.
+            edge: The edge location that completes the region's host name, or None.
+        """
+        if account_sid is None:
+            account_sid = _need(os.environ, "TWILIO_ACCOUNT_SID", "or give account_sid=")
+        return cls(account_sid, source=Provider(fetch, every), region=region, edge=edge)
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None) -> Self:
         """Return the credentials that the environment holds.
 
-        Reads ``TWILIO_ACCOUNT_SID`` with ``TWILIO_API_KEY`` and ``TWILIO_API_SECRET``, else
+        Reads ``TWILIO_ACCOUNT_SID`` with ``TWILIO_API_KEY`` and ``TWILIO_API_SECRET``, else with
+        ``TWILIO_CLIENT_ID`` and ``TWILIO_CLIENT_SECRET`` (OAuth), else with
         ``TWILIO_AUTH_TOKEN``; and ``TWILIO_REGION``, ``TWILIO_EDGE``.
 
         Args:
@@ -90,119 +238,110 @@ class Credentials:
             ConfigurationError: A variable is missing; the message names it.
         """
         env = os.environ if environ is None else environ
-
-        def need(name: str, why: str) -> str:
-            if value := env.get(name):
-                return value
-            raise ConfigurationError(f"set the environment variable {name} ({why})")
-
-        account_sid = need("TWILIO_ACCOUNT_SID", "the account to dial from")
-        key_sid = env.get("TWILIO_API_KEY") or None
-        secret = (
-            need("TWILIO_API_SECRET", "the secret of TWILIO_API_KEY")
-            if key_sid
-            else need("TWILIO_AUTH_TOKEN", "or TWILIO_API_KEY with TWILIO_API_SECRET")
-        )
-        return cls(
-            account_sid,
-            secret,
-            key_sid=key_sid,
-            region=env.get("TWILIO_REGION") or None,
-            edge=env.get("TWILIO_EDGE") or None,
-        )
+        account_sid = _need(env, "TWILIO_ACCOUNT_SID", "the account to dial from")
+        region, edge = env.get("TWILIO_REGION") or None, env.get("TWILIO_EDGE") or None
+        if key_sid := env.get("TWILIO_API_KEY"):
+            secret = _need(env, "TWILIO_API_SECRET", "the secret of TWILIO_API_KEY")
+            return cls.api_key(account_sid, key_sid, secret, region=region, edge=edge)
+        if client_id := env.get("TWILIO_CLIENT_ID"):
+            secret = _need(env, "TWILIO_CLIENT_SECRET", "the secret of TWILIO_CLIENT_ID")
+            app = OAuthApp(client_id, secret, None)
+            return cls(account_sid, source=app, region=region, edge=edge)
+        token = _need(env, "TWILIO_AUTH_TOKEN", "or TWILIO_API_KEY with TWILIO_API_SECRET")
+        return cls(account_sid, token, region=region, edge=edge)
 
     @property
     def authorization(self) -> str:
-        """The value of the ``Authorization`` header."""
-        return _basic(self.key_sid or self.account_sid, self.auth_token)
+        """The value of the ``Authorization`` header.
+
+        Raises:
+            ConfigurationError: Only a client can say it, since the secret has to be fetched.
+        """
+        if self.source is not None:
+            raise ConfigurationError("these credentials are fetched by the client that uses them")
+        if self.access_token is not None:
+            return f"Bearer {self.access_token}"
+        if self.key_sid is not None:
+            return basic(self.key_sid, self.key_secret or "")
+        return basic(self.account_sid, self.auth_token or "")
+
+    def check_region(self, region: str | None) -> None:
+        """Refuse a region in which the service does not take such credentials.
+
+        Args:
+            region: The processing region, None for ``us1``.
+
+        Raises:
+            ConfigurationError: It is not ``us1``, and they are OAuth.
+        """
+        by_oauth = self.access_token is not None or isinstance(self.source, OAuthApp)
+        if by_oauth and region not in {None, "us1"}:
+            raise ConfigurationError(
+                f"the service takes OAuth in region us1 only, not in {region!r}; use an API key of "
+                "that region, or leave the region out"
+            )
 
     def __repr__(self) -> str:
-        key = f", key_sid={self.key_sid!r}" if self.key_sid else ""
-        return f"Credentials({self.account_sid!r}, '***'{key})"
+        sid = self.account_sid
+        match self.source:
+            case OAuthApp(client_id=client_id):
+                return f"Credentials.oauth({sid!r}, {client_id!r}, '***')"
+            case Provider(every=every):
+                return f"Credentials.from_provider(..., account_sid={sid!r}, every={every!r})"
+            case None:
+                pass
+        if self.access_token is not None:
+            return f"Credentials.bearer({sid!r}, '***')"
+        if self.key_sid is not None:
+            return f"Credentials.api_key({sid!r}, {self.key_sid!r}, '***')"
+        return f"Credentials({sid!r}, '***')"
 
     def __reduce__(self) -> NoReturn:
-        raise ConfigurationError(
-            "credentials are not pickled; build them where they are used, "
-            "for instance with Credentials.from_env()"
-        )
+        _refuse_pickling()
 
 
-def resolve_base_url(
-    base_url: str | None,
-    *,
-    region: str | None,
-    edge: str | None,
-    environ: Mapping[str, str] | None = None,
-) -> str:
-    """Return the scheme and host to send to, without a trailing slash.
-
-    An explicit `base_url` wins, then ``CONFERENCE_ASYNC_BASE_URL`` (so that a test run can never
-    reach real phones by its region), then `region` and `edge`.
+def _refuse_pickling() -> NoReturn:
+    """Refuse to write a secret where nobody expects one.
 
     Raises:
-        ConfigurationError: The address is not one, or region and edge do not make a host.
+        ConfigurationError: Always.
     """
-    env = os.environ if environ is None else environ
-    if base_url is not None and (region or edge):
-        raise ConfigurationError("give base_url, or region and edge, not both")
-    given = base_url if base_url is not None else env.get("CONFERENCE_ASYNC_BASE_URL")
-    if given:
-        return _checked_base_url(given)
-    if base_url == "":
-        raise ConfigurationError("base_url is empty; leave it out for the service's own host")
-    if not region and not edge:
-        return DEFAULT_BASE_URL
-    for name, value in (("region", region), ("edge", edge)):
-        if value and not _HOST_LABEL.fullmatch(value):
-            raise ConfigurationError(f"{name} {value!r} cannot be part of a host name")
-    region = region or "us1"
-    edge = edge or _EDGE_OF_REGION.get(region)
-    if edge is None and region != "us1":
+    raise ConfigurationError(
+        "credentials are not pickled; build them where they are used, "
+        "for instance with Credentials.from_env()"
+    )
+
+
+def _need(environ: Mapping[str, str], name: str, why: str) -> str:
+    if value := environ.get(name):
+        return value
+    raise ConfigurationError(f"set the environment variable {name} ({why})")
+
+
+def is_token(given: str) -> bool:
+    """Return whether text may stand in a header as a token."""
+    return _TOKEN.fullmatch(given) is not None
+
+
+def _is_sid(given: object, kind: str) -> bool:
+    return isinstance(given, str) and re.fullmatch(f"{kind}[0-9a-fA-F]{{32}}", given) is not None
+
+
+def _check_secret(name: str, given: object) -> None:
+    if not isinstance(given, str):
+        raise ConfigurationError(f"{name} must be text, not {type(given).__name__}")
+    if not given or not given.isprintable():
+        raise ConfigurationError(f"{name} is empty or holds control characters")
+
+
+def _check_moment(name: str, given: object) -> None:
+    if given is not None and (not isinstance(given, datetime) or given.tzinfo is None):
         raise ConfigurationError(
-            f"region {region!r} needs its edge too: give edge= or set TWILIO_EDGE"
+            f"{name} must be a datetime with a time zone, for example datetime.UTC"
         )
-    return f"https://api.{edge}.{region}.twilio.com" if edge else "https://api.us1.twilio.com"
 
 
-def split_proxy(proxy: str | None) -> tuple[str | None, dict[str, str]]:
-    """Return a proxy's URL without its user, and the headers that make the user known to it.
-
-    The URL of a proxy that refuses stands in tracebacks, where no password belongs.
-
-    Raises:
-        ConfigurationError: It is not the URL of an HTTP proxy.
-    """
-    if proxy is None:
-        return None, {}
-    try:
-        parts = urlsplit(proxy)
-        fits = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
-    except ValueError:
-        parts, fits = urlsplit(""), False
-    if not fits:
-        raise ConfigurationError("proxy must be like http://user:password@host:3128")
-    bare = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
-    if parts.username is None:
-        return bare, {}
-    known = _basic(unquote(parts.username), unquote(parts.password or ""))
-    return bare, {"Proxy-Authorization": known}
-
-
-def _basic(user: str, secret: str) -> str:
-    return "Basic " + base64.b64encode(f"{user}:{secret}".encode()).decode("ascii")
-
-
-def _checked_base_url(given: str) -> str:
-    try:
-        parts = urlsplit(given)
-        port_is_valid = parts.port is None or parts.port > 0
-    except ValueError:
-        port_is_valid = False
-        parts = urlsplit("")
-    if parts.scheme not in {"http", "https"} or not parts.hostname or not port_is_valid:
-        raise ConfigurationError(
-            f"base_url must be like https://host or http://127.0.0.1:8000, not {given!r}"
-        )
-    if parts.username or parts.query or parts.fragment:
-        raise ConfigurationError("base_url may not carry a user, a query or a fragment")
-    return given.rstrip("/")
+def _check_token(given: object) -> None:
+    _check_secret("access_token", given)
+    if not is_token(str(given)):
+        raise ConfigurationError("access_token holds what no header can carry")

@@ -18,26 +18,32 @@
     │   ├── ConferenceNotActive            16001, 16022
     │   ├── ConferenceFull                 16020
     │   ├── CallQueueFull                  22005
+    │   ├── TooManyCalls                   10004, 16021
     │   └── TooManyRequests                429
     ├── ServiceFailed                      5xx on a request that is safe to repeat
-    ├── RequestTimeout (TimeoutError)      no answer, or not what was waited for, in time
+    ├── RequestTimeout (TimeoutError)      no answer in time to a request that is safe to repeat
+    ├── NotAnswered (TimeoutError)         a call did not come as far as was waited for, in time
     ├── CallOver                           the call ended before what was waited for
+    ├── NotAllReached                      a verb for everybody did not reach some of them
     ├── UnexpectedReply                    not JSON, a redirect, the wrong shape
     ├── SignatureMismatch                  a webhook that was not signed with our key
-    └── LedgerError                        the campaign's ledger cannot be used
+    └── LedgerError                        a campaign's ledger, or the journal, cannot be used
 
-The branches follow what the caller can do next. Messages are masked: no phone number and no
-secret is readable in them. All of them pickle and copy with every attribute.
+The branches follow what the caller can do next. Messages are masked, and on one line: no phone
+number and no secret is readable in them, and nothing in them moves a cursor. All of them pickle
+and copy with every attribute.
 """
 
 import copyreg
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Protocol, Self
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from typing import Protocol, Self, TypeVar
 
-from conference_async.masking import mask
+from conference_async.looks import Look
+from conference_async.privacy import Words, mask, one_line
 
-if TYPE_CHECKING:
-    from conference_async.models import Participant
+FoundT = TypeVar("FoundT")
+_FoundT_co = TypeVar("_FoundT_co", covariant=True)
 
 
 class ConferenceError(Exception):
@@ -51,10 +57,10 @@ class ConferenceError(Exception):
     request_id: str | None = None
 
     def __init__(self, message: str, *, request_id: str | None = None) -> None:
-        super().__init__(mask(message))
+        super().__init__(str(one_line(message)))
         self.request_id = request_id
 
-    def __reduce__(self) -> tuple[object, ...]:
+    def __reduce__(self) -> tuple[object, object, dict[str, object]]:
         # Not by calling __init__: what a subclass takes is not what it keeps.
         return copyreg.__newobj__, (type(self),), {"args": self.args, **self.__dict__}  # type: ignore[attr-defined]  # typeshed leaves it out
 
@@ -73,7 +79,7 @@ class InvalidParameter(ConferenceError, ValueError):
 
     def __init__(self, parameter: str, problem: str, *, code: int | None = None) -> None:
         suffix = f" (the service's error {code})" if code else ""
-        super().__init__(f"{parameter}: {problem}{suffix}")
+        super().__init__(Words(f"{parameter}: {one_line(problem)}{suffix}"))
         self.parameter = parameter
         self.code = code
 
@@ -98,26 +104,40 @@ class DeadlineExceeded(NotSent, TimeoutError):
         self.estimate = estimate
 
 
-class Reconciler(Protocol):
-    """What `OutcomeUnknown.reconcile` asks of a client."""
+class Reconciler(Protocol[_FoundT_co]):
+    """The part of a client that `OutcomeUnknown.reconcile` asks."""
 
-    async def find_placed(self, conference: str, label: str) -> "Participant | None":
-        """Return the live participant that carries `label`, or None."""
+    async def look_for(
+        self,
+        unknown: "OutcomeUnknown",
+        /,
+        *,
+        to: str | None,
+        from_: str | None,
+        looked: Callable[[Look], object],
+    ) -> _FoundT_co | None:
+        """Return the participant that a create placed, or None."""
         ...
 
 
 class OutcomeUnknown(ConferenceError):
-    """A create left, no readable answer came, and its label was not found: it may have rung.
+    """A create left, no readable answer came, and what became of it could not be found out.
 
-    Not finding the label does not prove that nobody was called: the call may already be over, or
-    not be visible yet. Ask later with `reconcile`, look at the account's call log, or let a
-    person decide. Repeating blindly may ring the phone a second time.
+    Its label was not found among the living, and the account's call log told nothing for certain:
+    `evidence` says what was looked at. If the last of it is ``absent``, nothing was placed.
+    Otherwise the phone may have rung: ask later with `reconcile`, or let a person decide.
+    Repeating blindly may ring it a second time.
 
     Attributes:
         conference: The conference SID or friendly name that the create addressed.
         label: The label that every attempt carried, or None where labels were turned off.
         attempts: How many attempts were made.
+        sent_at: When the first attempt in doubt was sent, by this machine's clock, in UTC.
+        evidence: What was looked at, when, and what it held; `reconcile` adds to it.
+        sought: What this process remembers for `reconcile`; None once it was pickled or copied.
     """
+
+    sought: object | None = None
 
     def __init__(
         self,
@@ -126,33 +146,61 @@ class OutcomeUnknown(ConferenceError):
         conference: str,
         label: str | None,
         attempts: int,
+        sent_at: datetime | None = None,
+        evidence: Iterable[Look] = (),
         request_id: str | None = None,
     ) -> None:
-        super().__init__(message, request_id=request_id)
+        self.evidence: tuple[Look, ...] = tuple(evidence)
+        seen = "".join(f" Looked for {look}." for look in self.evidence)
+        if self.absent:
+            advice = "Nothing was placed, so it may be sent again"
+        else:
+            advice = (
+                "It may have been placed. Before dialling again ask `await "
+                "error.reconcile(client)`, or let a person decide"
+            )
+        super().__init__(f"{message}.{seen} {advice}", request_id=request_id)
         self.conference = conference
         self.label = label
         self.attempts = attempts
+        self.sent_at = sent_at
 
-    async def reconcile(self, client: Reconciler) -> "Participant | None":
-        """Ask again whether the participant was placed.
+    @property
+    def absent(self) -> bool:
+        """Whether the call log showed that nothing was placed, as far as it can be trusted."""
+        return bool(self.evidence) and self.evidence[-1].held == "absent"
+
+    def __reduce__(self) -> tuple[object, object, dict[str, object]]:
+        new, of, state = super().__reduce__()
+        return new, of, {name: value for name, value in state.items() if name != "sought"}
+
+    async def reconcile(
+        self, client: Reconciler[FoundT], *, to: str | None = None, from_: str | None = None
+    ) -> FoundT | None:
+        """Ask again whether the participant was placed; what is looked at is added to `evidence`.
 
         Args:
             client: An open `ConferenceClient` of the same account.
+            to: The number that was called; only needed where the error was pickled or copied,
+                and only for the call log.
+            from_: The caller, likewise.
 
         Returns:
-            The participant with ``reconciled=True`` if a live one carries the label; None if
-            none does now, which is no proof that nobody was called.
+            The participant with ``reconciled=True`` if a live one carries the label, and came
+            when this create was sent, or if the call log shows the call; None if neither does,
+            which is no proof that nobody was called, unless `absent` says so.
 
         Raises:
-            ConfigurationError: The create carried no label, so there is nothing to look for.
+            ConfigurationError: The create carried no label, and its numbers are not known, so
+                there is nothing to look for.
+            LabelInUse: Somebody who came before carries the label, so this create placed nothing.
             ConferenceError: The look-up itself failed.
         """
-        if self.label is None:
-            raise ConfigurationError(
-                "the create carried no label, so it cannot be looked up; "
-                "leave mint_labels on, or give each participant a label"
-            )
-        return await client.find_placed(self.conference, self.label)
+        looks = list(self.evidence)
+        try:
+            return await client.look_for(self, to=to, from_=from_, looked=looks.append)
+        finally:
+            self.evidence = tuple(looks)
 
     @classmethod
     def behind(cls, error: BaseException | None) -> Self | None:
@@ -173,7 +221,7 @@ class RequestRefused(ConferenceError):
     Attributes:
         status: The HTTP status, 400 to 499.
         code: The service's error code, or None where the reply had none.
-        service_message: The service's own words, masked.
+        service_message: The service's own words, masked, on one line.
         more_info: The service's help page for the code, or None.
         details: Further facts that the service gave, as they came.
     """
@@ -192,7 +240,7 @@ class RequestRefused(ConferenceError):
         super().__init__(message, request_id=request_id)
         self.status = status
         self.code = code
-        self.service_message = mask(service_message)
+        self.service_message: str = one_line(service_message)
         self.more_info = more_info
         self.details: dict[str, object] = dict(details or {})
 
@@ -229,6 +277,13 @@ class CallQueueFull(RequestRefused):
     """The account has more calls queued than it can place within 24 hours (22005)."""
 
 
+class TooManyCalls(RequestRefused):
+    """The account has as many live calls as it may have (10004, 16021); nothing was placed.
+
+    It passes by itself when calls end. A limit with ``max_live=`` waits for that instead.
+    """
+
+
 class TooManyRequests(RequestRefused):
     """Too many concurrent requests (429), and the retries are spent; nothing was processed."""
 
@@ -250,11 +305,40 @@ class ServiceFailed(ConferenceError):
 
 
 class RequestTimeout(ConferenceError, TimeoutError):
-    """It did not happen in time, and it is safe to repeat.
+    """No answer came to a request in time, and the retries are spent; it is safe to repeat."""
 
-    Either no answer came to a request, and the retries are spent; or what was waited for did not
-    happen to a call, which goes on.
+
+class SeenCall(Protocol):
+    """The part of a `CallView` that an error can speak of."""
+
+    @property
+    def call_sid(self) -> str:
+        """The call (``CA…``)."""
+        ...
+
+    @property
+    def label(self) -> str | None:
+        """The participant's label."""
+        ...
+
+    @property
+    def status(self) -> str | None:
+        """How far the call has come."""
+        ...
+
+
+class NotAnswered(ConferenceError, TimeoutError):
+    """A call did not come as far as was waited for, in time: nobody picked up, or nobody joined.
+
+    The call goes on, and the wait may be repeated.
+
+    Attributes:
+        view: The call as it stood then, a `CallView`; None if nothing was known of it.
     """
+
+    def __init__(self, message: str, *, view: SeenCall | None = None) -> None:
+        super().__init__(message)
+        self.view = view
 
 
 class CallOver(ConferenceError):
@@ -263,7 +347,7 @@ class CallOver(ConferenceError):
     Attributes:
         call_sid: The call (``CA…``).
         status: How it ended: ``busy``, ``no-answer``, ``failed``, ``canceled``, ``completed``;
-            ``unknown`` where polling cannot see it; None where that was not told.
+            ``unknown`` where polling cannot see it; None where that was not said.
         reason: Why the participant left, or why the conference ended, or None.
     """
 
@@ -273,7 +357,19 @@ class CallOver(ConferenceError):
         super().__init__(message)
         self.call_sid = call_sid
         self.status = status
-        self.reason = None if reason is None else mask(reason)
+        self.reason: str | None = None if reason is None else mask(reason)
+
+
+class NotAllReached(ConferenceError):
+    """A verb for everybody did not reach some participants; see `FanOut.failed`.
+
+    Attributes:
+        errors: Why, for each of them, in the order of the list.
+    """
+
+    def __init__(self, message: str, *, errors: tuple[ConferenceError, ...]) -> None:
+        super().__init__(message)
+        self.errors = errors
 
 
 class UnexpectedReply(ConferenceError):
@@ -295,4 +391,4 @@ class SignatureMismatch(ConferenceError):
 
 
 class LedgerError(ConferenceError):
-    """The campaign's ledger cannot be opened, read or written; nothing was dialled for it."""
+    """A ledger or a journal cannot be opened, read or written; nothing was dialled for it."""

@@ -1,28 +1,30 @@
 """One participant of a conference: look, change, take out."""
 
-from typing import Protocol
+from typing import TypeVar
 
 import attrs
 
-from conference_async.masking import mask
-from conference_async.models import HttpMethod, Participant, ParticipantChange, check_participant
-from conference_async.sender import Sender
-from conference_async.signatures import takes_fields
-from conference_async.transport import Reply, Request
-from conference_async.wire import decode_participant, encode_form, participant_path
-
-
-class Room(Protocol):
-    """The conference that participants belong to."""
-
-    @property
-    def name(self) -> str:
-        """Its SID or friendly name, as given."""
-        ...
-
-    async def resolve(self) -> str:
-        """Return its SID."""
-        ...
+from conference_async.errors import InvalidParameter
+from conference_async.keywords import takes_fields
+from conference_async.models import (
+    HttpMethod,
+    LoggedCall,
+    Participant,
+    ParticipantChange,
+    PlacedParticipant,
+    check_participant,
+    is_call_sid,
+)
+from conference_async.privacy import mask
+from conference_async.room import Room
+from conference_async.sending.messages import Reply, Request
+from conference_async.wire import (
+    call_path,
+    decode_call,
+    decode_participant,
+    encode_form,
+    participant_path,
+)
 
 
 @attrs.frozen
@@ -34,19 +36,30 @@ class ParticipantHandle:
     """
 
     _room: Room
-    _sender: Sender
     key: str = attrs.field(converter=check_participant)
     """The Call SID or label."""
 
-    async def fetch(self) -> Participant:
+    async def fetch(self) -> PlacedParticipant:
         """Return the participant as it is now.
 
         https://www.twilio.com/docs/voice/api/conference-participant-resource#retrieve-a-participant
         """
         return (await self._send("fetch", "GET")).read(decode_participant)
 
+    async def call(self) -> LoggedCall:
+        """Return the participant's call as the account has it, by Call SID also once it is over.
+
+        It says what a participant does not: how the call ended, and who picked up.
+        https://www.twilio.com/docs/voice/api/call-resource#fetch-a-call-resource
+        """
+        sid = self.key if is_call_sid(self.key) else (await self.fetch()).call_sid
+        sender = self._room.sender
+        path = call_path(sender.account_sid, sid)
+        reply = await sender.request(Request(kind="call.fetch", method="GET", path=path))
+        return reply.read(decode_call)
+
     @takes_fields(ParticipantChange)
-    async def update(self, change: ParticipantChange) -> Participant:
+    async def update(self, change: ParticipantChange) -> PlacedParticipant:
         """Change the participant: a `ParticipantChange`, or its fields as keywords.
 
         Never pass a stranger's input on as keywords: coaching lets people listen in.
@@ -64,17 +77,17 @@ class ParticipantHandle:
         # its 404 would pass for the answer to the first.
         await self._send("delete", "DELETE", b"")
 
-    async def mute(self) -> Participant:
+    async def mute(self) -> PlacedParticipant:
         """Let nobody hear the participant."""
         return await self.update(muted=True)
 
-    async def unmute(self) -> Participant:
+    async def unmute(self) -> PlacedParticipant:
         """Let the others hear the participant again."""
         return await self.update(muted=False)
 
     async def hold(
         self, url: str | None = None, *, method: HttpMethod | None = None
-    ) -> Participant:
+    ) -> PlacedParticipant:
         """Put the participant on hold: they hear music and nobody hears them.
 
         Args:
@@ -83,35 +96,69 @@ class ParticipantHandle:
         """
         return await self.update(hold=True, hold_url=url, hold_method=method)
 
-    async def unhold(self) -> Participant:
+    async def unhold(self) -> PlacedParticipant:
         """Let the participant rejoin the conference."""
         return await self.update(hold=False)
 
-    async def announce(self, url: str, *, method: HttpMethod | None = None) -> Participant:
+    async def announce(self, url: str, *, method: HttpMethod | None = None) -> PlacedParticipant:
         """Play something to the participant alone.
 
         Args:
-            url: An MP3 or WAV file, or TwiML; keep it well under 30 minutes.
+            url: An MP3 or WAV file, or TwiML of Play, Say, Pause and Redirect. Long audio starts
+                late (25 minutes after about 15 seconds), and from 30 minutes on it may fail: split
+                it, and play the parts one after the other.
             method: How the service fetches it; POST by default.
         """
         return await self.update(announce_url=url, announce_method=method)
 
-    async def coach(self, call_sid: str | None) -> Participant:
-        """Let the participant hear everybody and be heard by one of them only.
+    async def coach(self, call_sid_or_label: str) -> PlacedParticipant:
+        """Let the participant hear everybody, and be heard by one of them only.
 
         Args:
-            call_sid: The Call SID of the one who is coached.
+            call_sid_or_label: The participant who is coached. A label is looked up first, since
+                the service takes the Call SID.
         """
-        return await self.update(coaching=True, call_sid_to_coach=call_sid)
+        coached = check_participant(call_sid_or_label)
+        if not is_call_sid(coached):
+            coached = (await ParticipantHandle(self._room, coached).fetch()).call_sid
+        return await self.update(coaching=True, call_sid_to_coach=coached)
 
-    async def stop_coaching(self) -> Participant:
+    async def stop_coaching(self) -> PlacedParticipant:
         """Let everybody hear the participant again."""
         return await self.update(coaching=False)
 
     async def _send(self, kind: str, method: str, form: bytes | None = None) -> Reply:
-        path = participant_path(self._sender.account_sid, await self._room.resolve(), self.key)
-        request = Request(kind=kind, method=method, path=path, form=form)
-        return await self._sender.request(request, gone_is_done=kind == "delete")
+        sender = self._room.sender
+
+        async def send(conference_sid: str) -> Reply:
+            path = participant_path(sender.account_sid, conference_sid, self.key)
+            request = Request(kind=kind, method=method, path=path, form=form)
+            return await sender.request(request, gone_is_done=kind == "delete")
+
+        return await self._room.ask(send)
 
     def __repr__(self) -> str:
         return mask(f"<ParticipantHandle {self.key!r} of {self._room.name!r}>")
+
+
+HandleT = TypeVar("HandleT", bound=ParticipantHandle)
+
+
+def handle_of(participant: Participant, room: Room, kind: type[HandleT]) -> HandleT:
+    """Return the handle of a participant who was seen, by SIDs where they are known.
+
+    By now the conference's name and the participant's label may belong to others.
+
+    Args:
+        participant: The participant.
+        room: The conference that the reply came from.
+        kind: The kind of handle.
+
+    Raises:
+        InvalidParameter: It has neither a Call SID nor a label.
+    """
+    seen_in = participant.conference_sid
+    key = participant.call_sid or participant.label
+    if key is None:
+        raise InvalidParameter("participant", "has neither a Call SID nor a label to go by")
+    return kind(Room(room.sender, seen_in) if seen_in else room, key)

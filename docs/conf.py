@@ -2,16 +2,23 @@
 
 import re
 import sys
+from collections.abc import Iterator
+from functools import partial
 from importlib import import_module
+from pathlib import Path
 
 from docutils.nodes import Element, TextElement
 from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
+from sphinx.builders.text import TextBuilder
 from sphinx.environment import BuildEnvironment
 from sphinx.util.logging import getLogger
 
 from conference_async import __version__
 from conference_async.cli.app import app as cli
+
+sys.path.insert(0, str(Path(__file__).parent))
+import plain
 
 project = "conference_async"
 author = "The conference_async authors"
@@ -27,6 +34,8 @@ default_role = "py:obj"
 html_theme = "furo"
 html_title = f"conference-async {version}"
 html_show_sourcelink = False
+html_static_path = ["_static"]
+html_css_files = ["beside.css"]
 pygments_style = "default"
 pygments_dark_style = "github-dark"
 
@@ -41,20 +50,28 @@ napoleon_numpy_docstring = False
 napoleon_use_rtype = False
 napoleon_use_ivar = True
 
+SUMMARY = (
+    "Brings phones into a Twilio conference from asyncio: awaited, typed, paced to the account's "
+    "calls per second, and never dialled twice. Every page is here as plain text, and all of them "
+    "in llms-full.txt."
+)
+
 OTHERS = ["Blueprint", "_pytest", "aiohttp", "opentelemetry", "psycopg", "redis", "web"]
 
 nitpicky = True
 nitpick_ignore_regex = [
     # Other projects' objects: the build must not need their inventories, nor the network.
     (r"py:.*", rf"({'|'.join([*sys.stdlib_module_names, *OTHERS])})\b.*"),
-    (r"py:.*", r"(.*\.)?T"),  # a type variable
+    (r"py:.*", r"(.*\.)?(T|_?FoundT(_co)?)"),  # type variables
+    (r"py:class", r"(Redis|RedisCluster|AsyncConnectionPool)"),  # drivers' that are handed in
     (r"py:exc", r"(KeyError|TimeoutError|ValueError)"),
 ]
 
 PUBLIC = [
     "conference_async",
     "conference_async.dialer",
-    "conference_async.cluster",
+    "conference_async.pace",
+    "conference_async.waiting",
     "conference_async.webhooks",
     "conference_async.emulator",
 ]
@@ -141,6 +158,38 @@ def _check_complete(_app: Sphinx, env: BuildEnvironment) -> None:
             _log.warning("%s is public and not in the reference", public)
 
 
+def _in_order(env: BuildEnvironment, name: str) -> Iterator[str]:
+    """Yield a page's name and those below it, in the order of the tables of contents."""
+    yield name
+    for below in env.toctree_includes.get(name, ()):
+        yield from _in_order(env, below)
+
+
+def _write_plain(app: Sphinx, error: Exception | None) -> None:
+    """Write every page as plain text beside the HTML, and ``llms.txt``, the index of them."""
+    if error is not None or app.builder.format != "html":
+        return
+    texts = TextBuilder(app, app.env)
+    texts.init()
+    pages: list[plain.Page] = []
+    for name in _in_order(app.env, app.config.root_doc):
+        page = app.env.get_and_resolve_doctree(name, texts)
+        page.walkabout(text := texts.create_translator(page, texts))
+        pages.append(plain.Page(name, app.env.titles[name].astext(), text.body))
+    index = partial(plain.index_of, title=project, summary=SUMMARY)
+    plain.write(pages, Path(app.outdir), index)
+
+
+def _point_to_plain(
+    _app: Sphinx, name: str, _template: str, context: dict[str, object], doctree: object
+) -> None:
+    """Let the head of each page say where it is as plain text."""
+    if doctree is not None:
+        file = f"{name.rpartition('/')[2]}.txt"
+        link = f'<link rel="alternate" type="text/plain" href="{file}">'
+        context["metatags"] = f"{context.get('metatags', '')}{link}"
+
+
 def setup(app: Sphinx) -> None:
     """Let the build call the functions above."""
     app.connect("autodoc-process-docstring", _keep_colons, priority=400)
@@ -148,3 +197,5 @@ def setup(app: Sphinx) -> None:
     app.connect("missing-reference", _resolve)
     app.connect("source-read", _append_commands)
     app.connect("env-check-consistency", _check_complete)
+    app.connect("html-page-context", _point_to_plain)
+    app.connect("build-finished", _write_plain)

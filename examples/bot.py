@@ -1,4 +1,4 @@
-"""A bot that is told what to do in a chat: here, the terminal.
+"""A bot that does what is written in a chat: here, the terminal.
 
 ::
 
@@ -22,7 +22,7 @@ from conference_async import ConferenceClient, ConferenceError, ConferenceHandle
 
 
 class Bot:
-    """What the words of the chat do."""
+    """The commands of the chat."""
 
     def __init__(self, room: ConferenceHandle) -> None:
         self.room = room
@@ -63,22 +63,22 @@ class Bot:
 
     async def mute(self) -> str:
         """Mute everybody but those who were waited for."""
-        return told(await self.room.participants.mute_all(except_=self.joined))
+        return in_words(await self.room.participants.mute_all(except_=self.joined))
 
     async def play(self, url: str) -> str:
         """Play something to everybody."""
-        return told(await self.room.participants.announce_all(url))
+        return in_words(await self.room.participants.announce_all(url))
 
     async def remove(self, *labels: str) -> str:
         """Hang up on those named, or on everybody."""
         if not labels:
-            return told(await self.room.participants.remove_all())
+            return in_words(await self.room.participants.remove_all())
         for label in labels:
             await self.room.participants(label).delete()
         return "removed"
 
 
-def told(report: FanOut) -> str:
+def in_words(report: FanOut) -> str:
     """Return a report in words."""
     return f"{len(report.succeeded)} done, {len(report.failed)} failed, {len(report.gone)} gone"
 

@@ -6,7 +6,9 @@
     python worker.py all-hands people.csv
 
 The file has the columns ``to`` and ``label``. Nothing public is needed: it asks how calls go.
-The client keeps the pace; the workers only wait for people, twenty at a time.
+The client keeps the pace; the workers only wait for people, twenty at a time. What was done is
+forgotten at the end, and a second run calls everybody again: a campaign that goes on where it was
+interrupted is a `Dialer` with a `Ledger`.
 """
 
 import asyncio
@@ -48,7 +50,7 @@ async def outcome(room: ConferenceHandle, row: dict[str, str]) -> str:
 
 
 async def work(room: ConferenceHandle, queue: asyncio.Queue[dict[str, str]]) -> None:
-    """Dial whoever is next, for ever."""
+    """Dial one after the other, until it is cancelled."""
     while True:
         row = await queue.get()
         print(f"{row['label']}: {await outcome(room, row)}", flush=True)

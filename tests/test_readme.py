@@ -186,6 +186,13 @@ async def test_a_command_of_the_readme_runs(block: Block, desk: Desk) -> None:
     await desk.run_shell(block)
 
 
+def test_ci_runs_what_a_contributor_is_told_to_run() -> None:
+    """The second block of commands, as it stands there."""
+    _, tests, *_ = [each for each in blocks_of(README.read_text("utf-8")) if each.language == "sh"]
+
+    assert tests.text.strip() in (README.parent / ".ci" / "run").read_text("utf-8")
+
+
 SAMPLE = """# Sample
 
 ```sh

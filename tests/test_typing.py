@@ -1,4 +1,4 @@
-"""What type checkers say about code that uses the library."""
+"""Type checkers on code that uses the library, right and wrong."""
 
 import json
 import os
@@ -13,9 +13,20 @@ import conference_async
 
 ROOT = Path(conference_async.__file__).parents[1]
 TOP = """
-from conference_async import ConferenceClient, NewParticipant, ParticipantChange
+from conference_async import AttemptEvent, ConferenceClient, NewParticipant, ParticipantChange
+from conference_async.webhooks import Attendee, Event, Receiver, Roster
 
-async def use(client: ConferenceClient) -> None:
+async def hear(event: Event) -> None:
+    print(event)
+
+async def keep(conference_sid: str, attendee: Attendee) -> None:
+    print(conference_sid, attendee)
+
+async def count(attempt: AttemptEvent) -> None:
+    print(attempt)
+
+async def use(client: ConferenceClient, receiver: Receiver) -> None:
+    print(hear, keep, count, Roster, receiver)
     room = client.conferences("standup")
     alice = room.participants("alice")
     print(room, alice, NewParticipant, ParticipantChange)
@@ -24,6 +35,8 @@ CORRECT = 'await room.participants.create(from_="+15017122661", to="+15558675310
 WRONG = {
     "a misspelt keyword of create": CORRECT.replace("label", "lable"),
     "a wrong type of create": CORRECT.replace('"alice"', "7"),
+    "a key that is no text": CORRECT.replace('label="alice"', "once=7"),
+    "a misspelt key": CORRECT.replace('label="alice"', 'onec="order-42"'),
     "a word that is none": 'NewParticipant(from_="+15017122661", to="client:a", beep="loud")',
     "a missing keyword of create": 'await room.participants.create(from_="+15017122661")',
     "a number as the target": CORRECT.replace('"+15558675310"', "15558675310"),
@@ -34,11 +47,17 @@ WRONG = {
     "a misspelt option of a view": "client.with_options(timeuot=3)",
     "a wrong option of a client": "ConferenceClient(cps='5')",
     "a create that is not awaited": CORRECT.removeprefix("await "),
+    "an async listener": "receiver.listen(hear)",
+    "an async record": "Roster(record=keep)",
+    "an async callback of an attempt": "ConferenceClient(on_attempt=count)",
+    "nobody as a participant": "room.participants(None)",
+    "a participant of a list that may have no call": (
+        "room.participants((await room.participants.list())[0].call_sid)"
+    ),
     "an attribute that is not there": "print((await alice.fetch()).callsid)",
 }
 
 pytestmark = [
-    pytest.mark.slow,
     pytest.mark.timeout(300),
     pytest.mark.skipif(
         find_spec("mypy") is None or find_spec("pyright") is None,

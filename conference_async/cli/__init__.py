@@ -5,6 +5,10 @@ It needs the extra ``cli``; the commands have no logic of their own.
 
 import sys
 from importlib.util import find_spec
+from io import TextIOWrapper
+
+from conference_async._version import __version__
+from conference_async.cli.reader import heard
 
 _EXTRA = ("cyclopts", "phonenumbers", "rich")
 
@@ -13,10 +17,15 @@ __all__ = ["main"]
 
 def main() -> None:
     """Run the command that ``sys.argv`` holds, and exit with its code (see `problems`)."""
+    if sys.argv[1:] == ["--version"]:  # asked by scripts, and answered before anything is loaded
+        sys.exit(heard(lambda: print(__version__)))
     if any(find_spec(name) is None for name in _EXTRA):
         sys.exit(_without_extra())
     from conference_async.cli.app import run
 
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # not every terminal has every letter
     sys.exit(run(sys.argv[1:]))
 
 

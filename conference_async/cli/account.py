@@ -1,4 +1,4 @@
-"""Whose conferences a command is about: credentials from the environment or from a guarded file."""
+"""The account a command acts for: credentials from the environment or from a guarded file."""
 
 import os
 import shlex
@@ -7,21 +7,24 @@ import tomllib
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import attrs
 from cyclopts import Group, Parameter
 
-from conference_async.client import ConferenceClient
-from conference_async.conferences import ConferenceHandle
-from conference_async.credentials import Credentials
 from conference_async.errors import ConfigurationError
-from conference_async.limits import Limit
-from conference_async.participant_handle import ParticipantHandle
-from conference_async.retry import RetryPolicy
+
+if TYPE_CHECKING:
+    from conference_async.client import ConferenceClient
+    from conference_async.conferences import ConferenceHandle
+    from conference_async.credentials import Credentials
+    from conference_async.pace.contract import Limit
+    from conference_async.participant_handle import ParticipantHandle
+    from conference_async.sending.intents import JournalStore
 
 _PREFIX = "TWILIO_"
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
-_PATIENCE = RetryPolicy(maximum=5.0)
+_LONGEST_BACK_OFF = 5.0
 
 
 @Parameter(name="*", group=Group("Account", sort_key=8))
@@ -31,46 +34,68 @@ class Account:
 
     credentials: Path | None = None
     """A file that only you may read, with TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN (or
-    TWILIO_API_KEY and TWILIO_API_SECRET) as TOML or as lines of NAME=VALUE; the environment if not
-    given."""
+    TWILIO_API_KEY and TWILIO_API_SECRET, or TWILIO_CLIENT_ID and TWILIO_CLIENT_SECRET) as TOML or
+    as lines of NAME=VALUE; the environment if not given."""
 
-    def client(self, *, cps: float = 1.0, limit: Limit | None = None) -> ConferenceClient:
+    def client(
+        self,
+        *,
+        cps: float = 1.0,
+        limit: "Limit | None" = None,
+        journal: "JournalStore | None" = None,
+    ) -> "ConferenceClient":
         """Return a client of the account; it is not connected yet.
 
         Args:
             cps: The account's calls per second.
             limit: What else paces its creates.
+            journal: Where keys are remembered.
 
         Raises:
             ConfigurationError: Credentials are missing or wrong, or the file is open to others.
         """
+        from conference_async.client import ConferenceClient
+        from conference_async.sending.retry import RetryPolicy
+
         emulated = bool(os.environ.get("CONFERENCE_ASYNC_BASE_URL"))
         return ConferenceClient(
-            self._credentials(), cps=cps, limit=limit, retry=_PATIENCE, trust_env=not emulated
+            self._credentials(),
+            cps=cps,
+            limit=limit,
+            journal=journal,
+            retry=RetryPolicy(maximum=_LONGEST_BACK_OFF),
+            trust_env=not emulated,
         )
 
-    def _credentials(self) -> Credentials:
+    def _credentials(self) -> "Credentials":
+        from conference_async.credentials import Credentials
+
         environ = dict(os.environ) if self.credentials is None else _read(self.credentials)
         return Credentials.from_env(environ)
 
     @asynccontextmanager
-    async def paced_by(self, dsn: str, *, cps: float) -> AsyncGenerator[ConferenceClient, None]:
-        """Open a client that shares its pace with all who use a database for the account.
+    async def paced_by(
+        self, dsn: str, *, cps: float, max_live: int | None = None
+    ) -> "AsyncGenerator[ConferenceClient, None]":
+        """Open a client that shares its pace with all users of a database for the account.
 
         Args:
             dsn: The database.
             cps: The account's calls per second.
+            max_live: How many of its calls may be live at once; None not to count them.
         """
-        from conference_async.cluster import PostgresLimit
+        from conference_async.pace.postgres import PostgresLimit
 
         async with (
-            PostgresLimit(dsn, cps, account=self._credentials().account_sid) as limit,
+            PostgresLimit(
+                dsn, cps, account=self._credentials().account_sid, max_live=max_live
+            ) as limit,
             self.client(limit=limit) as client,
         ):
             yield client
 
     @asynccontextmanager
-    async def conference(self, sid_or_name: str) -> AsyncGenerator[ConferenceHandle, None]:
+    async def conference(self, sid_or_name: str) -> "AsyncGenerator[ConferenceHandle, None]":
         """Open a client for as long as one conference is used."""
         async with self.client() as client:
             yield client.conferences(sid_or_name)
@@ -78,7 +103,7 @@ class Account:
     @asynccontextmanager
     async def participant(
         self, conference: str, key: str
-    ) -> AsyncGenerator[ParticipantHandle, None]:
+    ) -> "AsyncGenerator[ParticipantHandle, None]":
         """Open a client for as long as one participant is used."""
         async with self.conference(conference) as room:
             yield room.participants(key)

@@ -1,4 +1,4 @@
-"""Ctrl-C and a polite kill, as something that a running command is told of."""
+"""Ctrl-C and a polite kill, as calls of a function while a command runs."""
 
 import asyncio
 import signal

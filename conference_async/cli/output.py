@@ -1,21 +1,25 @@
-"""What commands print: a table on a terminal, tab-separated lines elsewhere, or JSON."""
+"""Results: a table on a terminal, tab-separated lines elsewhere, or JSON."""
 
-import json
 import sys
 from collections.abc import AsyncIterable, Callable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from operator import attrgetter
-from typing import TypeAlias, cast
+from typing import TYPE_CHECKING, TypeAlias, cast
 
 import attrs
 from cyclopts import Group, Parameter
 
-from conference_async.cli.printable import printable
-from conference_async.masking import mask
-from conference_async.models import Conference, Participant
+from conference_async.cli.problems import fitted
+from conference_async.privacy import mask, printable, printable_json
 
-Shown: TypeAlias = Participant | Conference
-"""What the service answers with."""
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from conference_async.dialer.ledger.summary import Summary
+    from conference_async.models import Conference, Participant
+
+Shown: TypeAlias = "Participant | Conference | Summary"
+"""A value that the service answers with, or a ledger."""
 
 
 @Parameter(name="*", negative="", show_default=False, group=Group("Output", sort_key=9))
@@ -57,27 +61,38 @@ class Output:
         if self.json:
             print(self.dumped(facts))
             return
-        pairs = [
-            (name, self.text(content))
-            for name, content in facts.items()
-            if not isinstance(content, dict)
-        ]
         if sys.stdout.isatty():
             from rich.console import Console
-            from rich.table import Column, Table
-            from rich.text import Text
 
-            table = Table.grid("", Column(overflow="fold"), padding=(0, 2))
-            for name, text in pairs:
-                table.add_row(Text(name, style="bold"), Text(text))
-            Console(highlight=False).print(table)
+            Console(highlight=False, emoji=False).print(self.grid(facts))
         else:
-            for pair in pairs:
+            for pair in self._pairs(facts):
                 print("\t".join(pair))
+
+    def grid(self, facts: dict[str, object]) -> "Table":
+        """Return what belongs together as a terminal shows it."""
+        from rich.table import Column, Table
+        from rich.text import Text
+
+        table = Table.grid("", Column(overflow="fold"), padding=(0, 2))
+        for name, text in self._pairs(facts):
+            table.add_row(Text(name, style="bold"), Text(text))
+        return table
+
+    def _pairs(self, facts: dict[str, object]) -> list[tuple[str, str]]:
+        return [
+            (name, self.text(content))
+            for name, content in facts.items()
+            if not isinstance(content, dict | list)
+        ]
 
     def done(self, what: str, **facts: str) -> None:
         """Print that something was done which leaves nothing to show."""
         print(self.dumped(facts) if self.json else self.text(what))
+
+    def line(self, content: object) -> None:
+        """Print a line for a person; on a terminal it breaks between words."""
+        print(fitted(self.text(content), sys.stdout))
 
     def text(self, content: object) -> str:
         """Return a value as text for a person: masked, and free of what moves a cursor."""
@@ -92,7 +107,7 @@ class Output:
 
     def dumped(self, content: object) -> str:
         """Return a value as JSON on one line, masked."""
-        return json.dumps(self._plain(content), ensure_ascii=False)
+        return printable_json(self._plain(content))
 
     def _plain(self, content: object) -> object:
         match content:
@@ -130,22 +145,23 @@ class Output:
             table.add_column(heading, no_wrap="SID" in heading, overflow="fold")
         for row in rows:
             table.add_row(*map(Text, row))
-        Console(highlight=False).print(table)
+        Console(highlight=False, emoji=False).print(table)
 
 
 Columns: TypeAlias = Mapping[str, Callable[..., object]]
-"""What to show of a value: a heading, and how to read what stands below it."""
+"""A column: its heading, and how to read what stands below it."""
 
 PLAIN = Output()
 """How to print when no option says otherwise."""
 
 
-def _state(participant: Participant) -> str:
+def _state(participant: "Participant") -> str:
     notes = {
         "muted": participant.muted,
         "on hold": participant.hold,
         "coaching": participant.coaching,
         "found placed": participant.reconciled,
+        "dialled before": participant.repeated,
     }
     return ", ".join([str(participant.status), *(note for note, true in notes.items() if true)])
 
@@ -166,5 +182,55 @@ CONFERENCES: Columns = {
 """A conference in a table of 80 columns."""
 
 
+def _age(summary: "Summary") -> str:
+    if summary.age is None:
+        return "-"
+    days, seconds = divmod(round(summary.age), 86_400)
+    return f"{days} d" if days else str(timedelta(seconds=seconds))
+
+
+def _counts(summary: "Summary") -> str:
+    if summary.campaign is None and summary.because:
+        return summary.because
+    return ", ".join(f"{number} {state}" for state, number in summary.counts.items() if number)
+
+
+def _account(summary: "Summary") -> str:
+    return summary.campaign.account_sid if summary.campaign else "-"
+
+
+CAMPAIGNS: Columns = {
+    "Ledger": attrgetter("ledger"),
+    "State": attrgetter("standing"),
+    "Targets": _counts,
+    "Age": _age,
+    "Account SID": _account,
+}
+"""A campaign in a table of 80 columns."""
+
+
+def facts_of(summary: "Summary") -> dict[str, object]:
+    """Return what is known of a campaign, by names."""
+    from conference_async.sending.entries import State
+
+    whose = summary.campaign
+    return {
+        "campaign": whose and whose.name,
+        "account_sid": whose and whose.account_sid,
+        "targets": whose and whose.total,
+        "standing": summary.standing,
+        "because": summary.because,
+        **{state: summary.counts.get(state) for state in State},
+        "backlog": summary.backlog,
+        "later": summary.later,
+        "oldest_in_flight": summary.oldest and round(summary.oldest, 3),
+        "since": summary.since and summary.since.replace(microsecond=0),
+    }
+
+
 def _given(value: Shown) -> dict[str, object]:
+    from conference_async.models import Conference, Participant
+
+    if not isinstance(value, Participant | Conference):
+        return {"ledger": value.ledger, **facts_of(value)}
     return attrs.asdict(value, recurse=False)

@@ -1,4 +1,4 @@
-"""What went wrong, in one line, and the exit code that scripts can rely on.
+"""Failures, each in one line and with an exit code that scripts can rely on.
 
 ==== =========================================================================================
 code meaning
@@ -11,18 +11,20 @@ code meaning
 5    the outcome is unknown: somebody may have been called
 70   a defect of this program
 130  interrupted
-141  whoever read the output went away
+141  the reader of the output went away
 ==== =========================================================================================
 """
 
 import os
 import sys
+import textwrap
 import warnings
 from collections.abc import Callable
+from shutil import get_terminal_size
+from typing import TYPE_CHECKING, TextIO
 
-from cyclopts import CycloptsError, UnusedCliTokensError
-
-from conference_async.cli.printable import printable
+from conference_async.cautions import ConferenceWarning
+from conference_async.cli.reader import heard
 from conference_async.errors import (
     ConferenceError,
     ConfigurationError,
@@ -31,8 +33,10 @@ from conference_async.errors import (
     OutcomeUnknown,
     RequestRefused,
 )
-from conference_async.masking import mask
-from conference_async.notices import ConferenceWarning
+from conference_async.privacy import mask, printable
+
+if TYPE_CHECKING:
+    from cyclopts import CycloptsError
 
 DONE = 0
 SOME_FAILED = 1
@@ -42,12 +46,11 @@ UNREACHABLE = 4
 UNKNOWN = 5
 DEFECT = 70
 INTERRUPTED = 130
-READER_GONE = 141
 
 LEGEND = (
-    "Exit codes: 0 done; 1 some targets were refused or failed; 2 wrong usage, configuration or "
-    "input; 3 the service refused; 4 it could not be reached, or failed; 5 outcome unknown: "
-    "somebody may have been called; 130 interrupted."
+    "Exit codes: 0 done; 1 some targets were refused, failed or not dialled; 2 wrong usage, "
+    "configuration or input; 3 the service refused; 4 it could not be reached, or failed; "
+    "5 outcome unknown: somebody may have been called; 130 interrupted."
 )
 """The codes, for the help."""
 
@@ -62,21 +65,23 @@ def guarded(command: Callable[[], int | None]) -> int:
 
 def _code_of(command: Callable[[], int | None]) -> int:
     try:
-        code = command() or DONE
-        sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return READER_GONE
+        return heard(command)
     except KeyboardInterrupt as interrupt:
         unknown = OutcomeUnknown.behind(interrupt)
         return report(unknown) if unknown else say("interrupted", INTERRUPTED)
     except Exception as error:  # noqa: BLE001 -- a traceback tells a user nothing
         return report(error)
-    return code
 
 
 def report(error: Exception) -> int:
     """Say in one line on stderr what went wrong; return the exit code."""
+    return say(*told(error))
+
+
+def told(error: Exception) -> tuple[str, int]:
+    """Return what went wrong in a line, and the exit code that says it to scripts."""
+    from cyclopts import CycloptsError
+
     match error:
         case OutcomeUnknown():
             code = UNKNOWN
@@ -87,17 +92,29 @@ def report(error: Exception) -> int:
         case ConferenceError():
             code = UNREACHABLE
         case OSError(filename=str(path), strerror=str(reason)):
-            return say(f"error: {path}: {reason}", WRONG_USE)
+            return f"error: {path}: {reason}", WRONG_USE
         case CycloptsError():
-            return say(f"error: {_misused(error)}", WRONG_USE)
+            return f"error: {_misused(error)}", WRONG_USE
         case OSError():
             code = WRONG_USE
         case _:
-            return say(f"this should not happen, please report it: {error!r}", DEFECT)
-    return say(f"error: {error}", code)
+            return f"this should not happen, please report it: {error!r}", DEFECT
+    return f"error: {error}", code
 
 
-def _misused(error: CycloptsError) -> str:
+def cannot_listen(host: str, port: int, error: OSError) -> ConfigurationError:
+    """Return what a command says that cannot listen on a port."""
+    # A resolver's numbers are below zero, and its words its own.
+    number = error.errno or 0
+    reason = os.strerror(number) if number > 0 else error.strerror
+    return ConfigurationError(
+        f"cannot listen on {host}, port {port}: {reason}; port 0 takes a free one"
+    )
+
+
+def _misused(error: "CycloptsError") -> str:
+    from cyclopts import UnusedCliTokensError
+
     text = str(error)
     if isinstance(error, UnusedCliTokensError):
         text = f"too many arguments: {' '.join(error.unused_tokens or ())}."
@@ -106,8 +123,22 @@ def _misused(error: CycloptsError) -> str:
 
 def say(text: str, code: int = DONE) -> int:
     """Write one line to stderr, with numbers masked; return `code`."""
-    sys.stderr.write(f"conference-async: {printable(mask(' '.join(text.split())))}\n")
+    line = f"conference-async: {printable(mask(' '.join(text.split())))}"
+    sys.stderr.write(f"{fitted(line, sys.stderr)}\n")
     return code
+
+
+def fitted(line: str, stream: TextIO) -> str:
+    """Return a line as a terminal shows it best, broken between words; as it is elsewhere."""
+    if not stream.isatty():
+        return line
+    return textwrap.fill(
+        line,
+        get_terminal_size().columns,
+        subsequent_indent="    ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def _show_warning(message: Warning | str, *_where: object, **_more: object) -> None:

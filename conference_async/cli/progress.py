@@ -3,12 +3,22 @@
 import sys
 import time
 from collections import Counter, deque
+from collections.abc import Callable
 from datetime import timedelta
 from types import TracebackType
 from typing import Self
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TaskID,
+    TextColumn,
+)
+from rich.text import Text
 
 from conference_async.cli.problems import say
 
@@ -18,8 +28,23 @@ EVERY = 5.0
 _WIDTH = 20
 """Characters of the bar, so that its line fits on a terminal of 80."""
 
+_PAUSE = 3.0
+"""Seconds without an outcome that are no sign of a lower rate."""
+
 _RECENT = 31
 """How many outcomes the rate is taken from."""
+
+
+class _Note(ProgressColumn):
+    """Words that are made whenever the line is drawn, so that they do not grow old."""
+
+    def __init__(self, words: Callable[[], str]) -> None:
+        super().__init__()
+        self._words = words
+
+    def render(self, task: Task) -> Text:  # noqa: ARG002 -- the base class's signature
+        """Return the words of this moment."""
+        return Text(self._words())
 
 
 class DialProgress:
@@ -36,7 +61,7 @@ class DialProgress:
         self._total, self._cps, self._quiet = total, cps, quiet
         self._queue_time = 0
         self._recent: deque[float] = deque(maxlen=_RECENT)
-        self._said = time.monotonic()
+        self._said, self._said_of = time.monotonic(), 0
         self._bar: Progress | None = None
         self._task: TaskID | None = None
 
@@ -46,10 +71,10 @@ class DialProgress:
                 TextColumn("dialling"),
                 BarColumn(bar_width=_WIDTH),
                 MofNCompleteColumn(),
-                TextColumn("{task.fields[note]}", markup=False),
-                console=Console(stderr=True, highlight=False),
+                _Note(self._note),
+                console=Console(stderr=True, highlight=False, emoji=False),
             )
-            self._task = self._bar.add_task("dialling", total=self._total, note="")
+            self._task = self._bar.add_task("dialling", total=self._total)
             self._bar.start()
         return self
 
@@ -61,7 +86,7 @@ class DialProgress:
     ) -> None:
         if self._bar is not None:
             self._bar.stop()
-        elif not self._quiet and (self._total or self.counts):
+        elif not self._quiet and self.counts.total() > self._said_of:
             say(self._line())
 
     def count(self, state: str, *, queue_time: int = 0, problem: str | None = None) -> None:
@@ -78,9 +103,9 @@ class DialProgress:
         if problem is not None and not self._quiet:
             self._tell(problem)
         if self._bar is not None and self._task is not None:
-            self._bar.update(self._task, completed=self.counts.total(), note=self._note())
+            self._bar.update(self._task, completed=self.counts.total())
         elif not self._quiet and time.monotonic() - self._said >= EVERY:
-            self._said = time.monotonic()
+            self._said, self._said_of = time.monotonic(), self.counts.total()
             say(self._line())
 
     def _note(self) -> str:
@@ -97,7 +122,9 @@ class DialProgress:
     def _rate(self) -> float:
         if len(self._recent) < 2:  # noqa: PLR2004 -- a rate lies between two instants
             return 0.0
-        return (len(self._recent) - 1) / max(self._recent[-1] - self._recent[0], 1e-3)
+        # While nothing happens, the time since the last outcome counts, too.
+        until = max(self._recent[-1], time.monotonic() - _PAUSE)
+        return (len(self._recent) - 1) / max(until - self._recent[0], 1e-3)
 
     def _tell(self, problem: str) -> None:
         if self._bar is None:

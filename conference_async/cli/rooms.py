@@ -1,6 +1,7 @@
 """Commands about conferences and the people in them: one method of the library each."""
 
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import AsyncExitStack
 from typing import Annotated, TypeAlias
 
 from cyclopts import Parameter
@@ -10,7 +11,8 @@ from conference_async.cli.output import CONFERENCES, PARTICIPANTS, PLAIN, Output
 from conference_async.cli.problems import say
 from conference_async.conferences import ConferenceFilters
 from conference_async.errors import ConfigurationError
-from conference_async.models import HttpMethod, NewParticipant, Participant, is_call_sid
+from conference_async.journal.place import journal_at
+from conference_async.models import HttpMethod, NewParticipant, Participant
 from conference_async.participant_handle import ParticipantHandle
 from conference_async.participants import ParticipantFilters
 
@@ -28,16 +30,33 @@ async def create(
     /,
     *,
     new: Annotated[NewParticipant, Parameter(name="*", negative_iterable=())],
+    once: Annotated[str | None, Parameter(help="A key: the same one never dials twice.")] = None,
+    journal: Annotated[
+        str | None,
+        Parameter(help="Where keys are remembered: a file, or postgresql://host/database."),
+    ] = None,
     account: Account = FROM_ENVIRONMENT,
     output: Output = PLAIN,
 ) -> None:
     """Dial one phone, SIP endpoint, client or application into a conference.
 
     A conference that is named and not live is opened. Every parameter of the service is an option.
+    With --once the participant of an earlier command with that key and journal is shown, and
+    nobody is dialled; what that command left in doubt is looked up.
     """
-    async with account.client() as client:
+    if (once is None) != (journal is None):
+        raise ConfigurationError("--once and --journal belong together")
+    async with AsyncExitStack() as stack:
+        keys = None if journal is None else journal_at(journal)
+        if keys is not None:
+            stack.push_async_callback(keys.aclose)
+        client = await stack.enter_async_context(account.client(journal=keys))
         say(f"dialling through {client.base_url}")
-        output.row(await client.conferences(conference).participants.create(new), PARTICIPANTS)
+        room = client.conferences(conference)
+        placed = await room.participants.create(new, once=once)
+        if placed.repeated:
+            say("this key was dialled for before; nobody was dialled now")
+        output.row(placed, PARTICIPANTS)
 
 
 async def list_participants(
@@ -71,10 +90,12 @@ async def show(
             output.whole(await room.participants(participant).fetch())
 
 
-def _of_one(
-    verb: Callable[[ParticipantHandle], Awaitable[Participant]], meaning: str
-) -> Callable[..., Coroutine[None, None, None]]:
-    """Return the command of a verb that needs no more than to know whom."""
+Command: TypeAlias = Callable[..., Coroutine[None, None, None]]
+"""The value that the command line acts on."""
+
+
+def _of_one(verb: Callable[[ParticipantHandle], Awaitable[Participant]], meaning: str) -> Command:
+    """Return the command of a verb that needs a participant and nothing else."""
 
     async def command(
         conference: Room,
@@ -91,9 +112,9 @@ def _of_one(
     return command
 
 
-mute = _of_one(ParticipantHandle.mute, "Let nobody hear a participant.")
-unmute = _of_one(ParticipantHandle.unmute, "Let the others hear a participant again.")
-unhold = _of_one(ParticipantHandle.unhold, "Let a participant rejoin the conference.")
+mute: Command = _of_one(ParticipantHandle.mute, "Let nobody hear a participant.")
+unmute: Command = _of_one(ParticipantHandle.unmute, "Let the others hear a participant again.")
+unhold: Command = _of_one(ParticipantHandle.unhold, "Let a participant rejoin the conference.")
 
 
 async def hold(
@@ -150,8 +171,6 @@ async def coach(
         if coached is None:
             output.row(await person.stop_coaching(), PARTICIPANTS)
             return
-        if not is_call_sid(coached):
-            coached = (await room.participants(coached).fetch()).call_sid or coached
         output.row(await person.coach(coached), PARTICIPANTS)
 
 
@@ -188,7 +207,7 @@ async def list_conferences(
     account: Account = FROM_ENVIRONMENT,
     output: Output = PLAIN,
 ) -> None:
-    """List the account's conferences; those in progress, unless told otherwise."""
+    """List the account's conferences; only those in progress, unless --status says otherwise."""
     async with account.client() as client:
         conferences = client.conferences.stream(limit=limit, **(filters or ConferenceFilters()))
         await output.rows(conferences, CONFERENCES)

@@ -1,6 +1,8 @@
 """A run of a dialler, followed to its end: progress, Ctrl-C, what became of everybody."""
 
 import asyncio
+import re
+from collections import Counter
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 
@@ -11,10 +13,21 @@ from conference_async.cli.interrupts import on_interrupt
 from conference_async.cli.output import Output
 from conference_async.cli.progress import DialProgress
 from conference_async.client import ConferenceClient
-from conference_async.dialer import Dialer, Outcome, State
+from conference_async.dialer.ledger.outcome import LedgerStore, Outcome
+from conference_async.dialer.local.dialer import Dialer
+from conference_async.dialer.rules.wishes import ON_THE_LIST
+from conference_async.sending.entries import State
 
-_TOLD = {State.REFUSED, State.UNKNOWN, State.PLANNED}
+_SHOWN = {State.REFUSED, State.UNKNOWN, State.PLANNED}
 _OVER = (State.PLACED, State.REFUSED, State.UNKNOWN, State.SKIPPED)
+_EXPLAINED = (State.REFUSED, State.UNKNOWN, State.SKIPPED)
+_NAMED = 3
+"""How many reasons of a state are named."""
+
+_DISTINCT = 1000
+"""How many reasons are counted apart; a service may give one to each target."""
+
+_INSTANT = re.compile(r" until \d.*")
 
 
 @attrs.frozen(kw_only=True)
@@ -23,6 +36,9 @@ class Ended:
 
     counts: Mapping[State, int]
     """How many targets of the campaign are in which state."""
+
+    reasons: Mapping[State, Counter[str]] = attrs.field(factory=dict[State, Counter[str]])
+    """Why those that were not placed were not, and how many for each reason."""
 
     stopped: bool
     """Whether Ctrl-C ended it."""
@@ -37,11 +53,37 @@ class Ended:
             return problems.INTERRUPTED
         if self.counts[State.UNKNOWN]:
             return problems.UNKNOWN
-        return problems.SOME_FAILED if self.left or self.counts[State.REFUSED] else problems.DONE
+        on_the_list = self.reasons.get(State.SKIPPED, Counter())[ON_THE_LIST]
+        missed = self.left or self.counts[State.SKIPPED] > on_the_list
+        return problems.SOME_FAILED if missed or self.counts[State.REFUSED] else problems.DONE
 
     def __str__(self) -> str:
-        states = [f"{self.counts[state]} {state}" for state in _OVER if self.counts[state]]
+        states = [
+            f"{self.counts[state]} {state}{self._why(state)}"
+            for state in _OVER
+            if self.counts[state]
+        ]
         return ", ".join([*states, f"{self.left} left"] if self.left or not states else states)
+
+    def _why(self, state: State) -> str:
+        """Return the most frequent reasons of a state, with how many targets each of them has."""
+        reasons = self.reasons.get(state, Counter[str]()).most_common()
+        if not reasons:
+            return ""
+        named = [f"{count}: {reason}" for reason, count in reasons[:_NAMED]]
+        others = sum(count for _, count in reasons[_NAMED:])
+        return f" ({'; '.join([*named, f'{others}: others'] if others else named)})"
+
+
+async def _reasons(ledger: LedgerStore) -> dict[State, Counter[str]]:
+    """Count why targets were not placed."""
+    reasons: dict[State, Counter[str]] = {}
+    async with aclosing(ledger.outcomes(*_EXPLAINED)) as outcomes:
+        async for outcome in outcomes:
+            counter = reasons.setdefault(outcome.state, Counter())
+            reason = _INSTANT.sub("", outcome.reason or "no reason is known")
+            counter[reason if reason in counter or len(counter) < _DISTINCT else "others"] += 1
+    return reasons
 
 
 @attrs.define(kw_only=True)
@@ -79,20 +121,25 @@ class Follower:
             if not showing.cancelled():
                 showing.result()
             async with self.dialer.ledger as ledger:
-                counts = await ledger.counts()
+                counts, reasons = await ledger.counts(), await _reasons(ledger)
         except BaseException:
             if self.output.json:
                 print("]}")
             raise
         left = max(0, total - sum(counts[state] for state in _OVER))
-        ended = Ended(counts=counts, stopped=bool(self._asked), left=left)
+        ended = Ended(counts=counts, reasons=reasons, stopped=bool(self._asked), left=left)
         if self.output.json:
             closing = self.output.dumped(
-                {"counts": ended.counts, "left": ended.left, "stopped": ended.stopped}
+                {
+                    "counts": ended.counts,
+                    "reasons": ended.reasons,
+                    "left": ended.left,
+                    "stopped": ended.stopped,
+                }
             )
             print(f"], {closing.removeprefix('{')}")
         else:
-            print(ended)
+            self.output.line(ended)
         return ended
 
     async def _show(self, outcomes: AsyncGenerator[Outcome, None], total: int) -> None:
@@ -124,6 +171,6 @@ class Follower:
         )
 
     def _problem(self, outcome: Outcome) -> str | None:
-        if outcome.state not in _TOLD:
+        if outcome.state not in _SHOWN:
             return None
         return self.output.text(f"{outcome.to} {outcome.state}: {outcome.reason}")

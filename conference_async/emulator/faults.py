@@ -1,12 +1,17 @@
-"""What goes wrong on the way: rules that spoil requests."""
+"""Faults on the way: rules that spoil requests."""
 
 import enum
 import random
 from collections.abc import Callable
+from inspect import iscoroutinefunction
 
 import attrs
 
+from conference_async.emulator.bounds import chance, number, text, whole_number, word
 from conference_async.emulator.recorder import Request
+from conference_async.emulator.routing import Kind
+
+_MOST_RULES = 10_000
 
 
 class Fault(enum.Enum):
@@ -43,7 +48,8 @@ class Fault(enum.Enum):
     LABEL_CLASH = "label_clash"
     """Not placed; answered 16026, as if another participant had the label."""
     INVISIBLE = "invisible"
-    """The new participant is not found or listed for `seconds`; combines with any other fault."""
+    """The new participant is not found or listed for `seconds`; combines with any other fault.
+    The call log does not know of it."""
 
 
 _PLACED = frozenset(
@@ -60,13 +66,18 @@ _PLACED = frozenset(
 
 @attrs.frozen(kw_only=True)
 class Injection:
-    """A fault with its particulars."""
+    """A fault with its particulars.
 
-    fault: Fault
-    """What goes wrong."""
-    seconds: float = 30.0
+    Raises:
+        TypeError: The fault is not a `Fault`, or seconds are not a number.
+        ValueError: Seconds are negative.
+    """
+
+    fault: Fault = attrs.field(validator=attrs.validators.instance_of(Fault))
+    """The fault."""
+    seconds: float = attrs.field(default=30.0, validator=number(0))
     """How long `Fault.DELAY` and `Fault.INVISIBLE` last."""
-    retry_after: float | None = None
+    retry_after: float | None = attrs.field(default=None, validator=number(0, optional=True))
     """Seconds for the ``Retry-After`` of `Fault.TOO_MANY`; None sends none."""
 
     @property
@@ -77,7 +88,7 @@ class Injection:
 
 @attrs.frozen(kw_only=True)
 class Spoiled:
-    """What is to go wrong with one request."""
+    """The fault of one request."""
 
     injection: Injection | None = None
     """The fault, if any."""
@@ -90,18 +101,18 @@ class Rule:
     """Which requests to spoil, and how; see `Faults.add`."""
 
     injection: Injection
-    """What goes wrong."""
-    on: str | None
+    """The fault."""
+    on: str | None = attrs.field(validator=word(Kind, optional=True))
     """The kind of request, or None for all kinds."""
-    times: float
-    """How many more requests."""
-    after: int
+    times: int | None = attrs.field(validator=whole_number(0, optional=True))
+    """How many more requests; None means all."""
+    after: int = attrs.field(validator=whole_number(0))
     """How many more pass unharmed before."""
-    to: str | None
+    to: str | None = attrs.field(validator=text(optional=True))
     """Only creates to this target."""
-    label: str | None
+    label: str | None = attrs.field(validator=text(optional=True))
     """Only creates with this label."""
-    probability: float
+    probability: float = attrs.field(validator=chance)
     """The chance of each matching request."""
 
     def matches(self, request: Request) -> bool:
@@ -137,21 +148,29 @@ class Faults:
         """Spoil requests from now on.
 
         Args:
-            fault: What goes wrong.
+            fault: The way to spoil them.
             on: The kind of request, as in `Request.kind`; None means all kinds.
-            times: How many requests; None means all.
+            times: How many requests, 1 or more; None means all.
             after: How many matching requests pass unharmed before.
             to: Only creates to this target, as it is sent.
             label: Only creates with this label.
             probability: The chance of each matching request, 0 to 1.
             seconds: How long a delay or invisibility lasts.
             retry_after: Seconds for the ``Retry-After`` of a 429.
+
+        Raises:
+            ValueError: An argument is out of its bounds or vocabulary, or there are 10,000 rules.
+            TypeError: An argument is of another type.
         """
+        if times == 0:
+            raise ValueError("times must be at least 1, or None for all requests")
+        if len(self._rules) >= _MOST_RULES:
+            raise ValueError(f"there are {_MOST_RULES:,} rules; clear() forgets them")
         self._rules.append(
             Rule(
                 injection=Injection(fault=fault, seconds=seconds, retry_after=retry_after),
                 on=on,
-                times=float("inf") if times is None else times,
+                times=times,
                 after=after,
                 to=to,
                 label=label,
@@ -161,11 +180,20 @@ class Faults:
 
     @property
     def rules(self) -> list[Rule]:
-        """What is still to go wrong, the oldest first."""
+        """The rules that are left, the oldest first."""
         return list(self._rules)
 
     def plan(self, choose: Callable[[Request], Fault | Injection | None] | None) -> None:
-        """Let `choose` decide for every request, before the rules; None ends that."""
+        """Let `choose` decide for every request, before the rules; None ends that.
+
+        Raises:
+            TypeError: It cannot be called, or is async and would never run.
+        """
+        if choose is not None and not callable(choose):
+            raise TypeError("choose must be a function of a Request, or None")
+        called = getattr(type(choose), "__call__", None)  # noqa: B004 - what it is matters, not if
+        if iscoroutinefunction(choose) or iscoroutinefunction(called):
+            raise TypeError("choose must be a plain function: nobody awaits an async one")
         self._choose = choose
 
     def clear(self) -> None:
@@ -173,8 +201,13 @@ class Faults:
         self._rules.clear()
         self._choose = None
 
+    @property
+    def armed(self) -> bool:
+        """Whether anything may go wrong at all."""
+        return bool(self._rules) or self._choose is not None
+
     def take(self, request: Request) -> Spoiled:
-        """Return what is to go wrong with `request`, and count it against the rules."""
+        """Return the fault of `request`, and count it against the rules."""
         chosen = self._choose(request) if self._choose else None
         found = [Injection(fault=chosen) if isinstance(chosen, Fault) else chosen]
         for rule in tuple(self._rules):
@@ -194,7 +227,8 @@ class Faults:
             return False
         if rule.probability < 1 and self._randomness.random() >= rule.probability:
             return False
-        rule.times -= 1
-        if rule.times <= 0:
-            self._rules.remove(rule)
+        if rule.times is not None:
+            rule.times -= 1
+            if rule.times == 0:
+                self._rules.remove(rule)
         return True

@@ -25,16 +25,43 @@ Under ``@pytest.mark.looptime`` seconds of pace, of ringing and of talk pass at 
 without it they take as long as they say.
 """
 
+import socket
 from collections.abc import AsyncIterator
 
+import attrs
 import pytest
 import pytest_asyncio
+from aiohttp import web
 
 from conference_async.client import ConferenceClient
 from conference_async.credentials import Credentials
 from conference_async.emulator import numbers
 from conference_async.emulator.emulator import Emulator
-from conference_async.limits import CreateLimit
+from conference_async.pace.local import CreateLimit
+from conference_async.waiting import Calls
+from conference_async.webhooks import Event, Keys, Receiver, Roster, aiohttp_handler
+
+_HOOKS = "/hooks/twilio"
+
+
+@attrs.frozen
+class ConferenceWebhooks:
+    """A receiver that runs, and what it has heard: see `conference_webhooks`."""
+
+    url: str
+    """Where the emulator can call it; for ``status_callback`` and its kind."""
+
+    receiver: Receiver
+    """Takes the callbacks; `Receiver.listen` lets your own code hear them."""
+
+    roster: Roster
+    """Who is in each room."""
+
+    calls: Calls
+    """Waits: ``create(..., **calls.labelled("alice"))``, then ``calls.answered("alice")``."""
+
+    events: list[Event] = attrs.field(factory=list[Event], repr=False)
+    """Every event so far, in the order of arrival."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -88,9 +115,49 @@ def emulator_environment(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) ->
     Sets ``TWILIO_ACCOUNT_SID``, ``TWILIO_AUTH_TOKEN`` and ``CONFERENCE_ASYNC_BASE_URL`` for one
     test, removes what would pass before them, and returns the emulator.
     """
-    for name in ("TWILIO_API_KEY", "TWILIO_API_SECRET", "TWILIO_REGION", "TWILIO_EDGE"):
+    for name in ("TWILIO_API_KEY", "TWILIO_CLIENT_ID", "TWILIO_REGION", "TWILIO_EDGE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("TWILIO_ACCOUNT_SID", emulator.account_sid)
     monkeypatch.setenv("TWILIO_AUTH_TOKEN", emulator.auth_token)
     monkeypatch.setenv("CONFERENCE_ASYNC_BASE_URL", emulator.base_url)
     return emulator
+
+
+@pytest_asyncio.fixture
+async def conference_webhooks(emulator: Emulator) -> AsyncIterator[ConferenceWebhooks]:
+    """Run a `Receiver` of the emulator's callbacks, with a roster and waits that listen.
+
+    ::
+
+        async def test_alice_comes(emulator, conference_client, conference_webhooks):
+            calls, roster = conference_webhooks.calls, conference_webhooks.roster
+            placed = await conference_client.conferences("standup").participants.create(
+                from_="+15017122661", to="+15558675310", **calls.labelled("alice")
+            )
+            await calls.joined("alice", timeout=30)
+            assert len(roster.room(placed.conference_sid).participants) == 1
+    """
+
+    def now() -> float:
+        """Return the emulator's date: under virtual time it is not the wall clock's."""
+        return emulator.now.timestamp()
+
+    listening = socket.create_server(("127.0.0.1", 0))
+    url = f"http://127.0.0.1:{listening.getsockname()[1]}{_HOOKS}"
+    async with Receiver(
+        Keys(emulator.auth_token),
+        public_url=url,
+        now=now,
+    ) as receiver:
+        webhooks = ConferenceWebhooks(url, receiver, Roster(), Calls(url))
+        for listener in (webhooks.roster.apply, webhooks.calls.apply, webhooks.events.append):
+            receiver.listen(listener)
+        app = web.Application()
+        app.router.add_route("*", _HOOKS, aiohttp_handler(receiver))
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0)
+        await runner.setup()
+        await web.SockSite(runner, listening).start()
+        try:
+            yield webhooks
+        finally:
+            await runner.cleanup()

@@ -2,11 +2,20 @@
 
 import urllib.parse
 from collections.abc import Mapping
+from sys import intern
 
 from conference_async.emulator.replies import ApiError
 
 FORM_TYPE = "application/x-www-form-urlencoded"
 _MOST_FIELDS = 1000
+_SHARED = frozenset(
+    {
+        *("AmdStatusCallback", "Beep", "ConferenceStatusCallback", "EarlyMedia", "From"),
+        *("ConferenceStatusCallbackEvent", "EndConferenceOnExit", "MachineDetection", "Muted"),
+        *("StatusCallbackEvent", "StatusCallbackMethod", "Timeout", "WaitUrl"),
+    }
+)
+"""Parameters whose values many calls have in common; a label or a target is one call's own."""
 
 
 class Form:
@@ -25,16 +34,23 @@ class Form:
         Raises:
             ApiError: It is not UTF-8, or has over 1,000 fields.
         """
+        if not encoded:
+            return cls({})
         try:
             # A str comes from the request line, where stray bytes hide as surrogates.
             text = (encoded.encode() if isinstance(encoded, str) else encoded).decode()
-            return cls(
-                urllib.parse.parse_qs(
-                    text, keep_blank_values=True, errors="strict", max_num_fields=_MOST_FIELDS
-                )
+            values = urllib.parse.parse_qs(
+                text, keep_blank_values=True, errors="strict", max_num_fields=_MOST_FIELDS
             )
         except ValueError:
             raise ApiError(None, "The parameters cannot be decoded") from None
+        # A hundred thousand calls have the same few names and callers: each is kept once. Lists
+        # are changed in place, since new ones would have room to grow.
+        for name in _SHARED.intersection(values):
+            given = values[name]
+            for place, value in enumerate(given):
+                given[place] = intern(value)
+        return cls({intern(name): given for name, given in values.items()})
 
     @classmethod
     def parse_body(cls, body: bytes, content_type: str) -> "Form":

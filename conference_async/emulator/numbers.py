@@ -7,7 +7,7 @@ answered by a person who stays on the line.
 
 from collections.abc import Mapping
 
-from conference_async.emulator.scripts import Script
+from conference_async.emulator.calls.scripts import Script
 
 BUSY = "+15550000001"
 """Is busy."""

@@ -1,4 +1,4 @@
-"""What the emulator was asked, and whom it called."""
+"""The requests that came, and how often each target was called."""
 
 from collections import Counter, deque
 from collections.abc import Mapping
@@ -50,6 +50,11 @@ class Recorder:
         self.kinds: Counter[str] = Counter()
         self.rings: Counter[str] = Counter()
         self.starts: deque[float] = deque(maxlen=1_000_000)
+
+    def forget(self) -> None:
+        """Begin again at nothing."""
+        for kept in (self.requests, self.kinds, self.rings, self.starts):
+            kept.clear()
 
     def received(self, request: Request) -> None:
         """Keep a request and count its kind."""

@@ -9,7 +9,7 @@ import attrs
 
 API_VERSION = "2010-04-01"
 
-Json = bool | int | str | Sequence["Json"] | Mapping[str, "Json"] | None
+Json = bool | int | float | str | Sequence["Json"] | Mapping[str, "Json"] | None
 
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 

@@ -1,6 +1,7 @@
 """Which operation a request line asks for."""
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Literal
 from urllib.parse import unquote_to_bytes
 
@@ -21,6 +22,7 @@ Kind = Literal[
     "calls.fetch",
     "calls.update",
     "accounts.fetch",
+    "token",
     "unknown",
 ]
 
@@ -39,6 +41,7 @@ _OPERATIONS: Mapping[tuple[str | None, ...], Mapping[str, Kind]] = {
 }
 """Path shapes below an account, None for a parameter, with the methods that each allows."""
 
+_OAUTH_PATH = "/v2/token"
 _ROOT = (API_VERSION, "Accounts")
 _PREFIX = len(_ROOT) + 1
 
@@ -61,11 +64,14 @@ class Route:
     """Whether the path, one of ours, lacks ``.json``."""
 
 
+@lru_cache(maxsize=4096)  # callers ask for the same few paths over and over
 def route(method: str, raw_path: str) -> Route:
     """Take a raw path apart, then decode each segment once.
 
     A ``%2F`` therefore stays inside its segment, and ``%2520`` means ``%20``.
     """
+    if raw_path == _OAUTH_PATH:
+        return Route(kind="token" if method == "POST" else "unknown", allowed=("POST",))
     xml = not raw_path.endswith(".json")
     raw = raw_path.removesuffix(".json").removeprefix("/").split("/")
     try:

@@ -8,9 +8,11 @@ from ssl import SSLContext
 
 from aiohttp import web
 
+from conference_async.emulator.api.dispatch import Answer, Dispatcher, Incoming
+from conference_async.emulator.clock import Clock
+from conference_async.emulator.control import Control
 from conference_async.emulator.faults import Fault, Injection
 from conference_async.emulator.page import Site
-from conference_async.emulator.reception import Answer, Incoming, Reception
 from conference_async.emulator.replies import Reply
 
 _LARGEST_BODY = 1024 * 1024
@@ -26,10 +28,20 @@ class Server(web.Server):
 
     _listening: asyncio.Server
 
-    def __init__(self, reception: Reception, site: Site, latency: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        dispatcher: Dispatcher,
+        *,
+        site: Site,
+        control: Control,
+        clock: Clock,
+        latency: Callable[[], float],
+    ) -> None:
         super().__init__(self._handle, access_log=None)
-        self._reception = reception
+        self._clock = clock
+        self._dispatcher = dispatcher
         self._site = site
+        self._control = control
         self._latency = latency
         self._waiting: dict[web.RequestHandler, asyncio.Future[None]] = {}
 
@@ -52,11 +64,10 @@ class Server(web.Server):
     def connection_lost(
         self, handler: web.RequestHandler, exc: BaseException | None = None
     ) -> None:
-        """Let nobody wait for a client that is gone."""
+        """End every wait for a client that has left."""
         super().connection_lost(handler, exc)
-        gone = self._waiting.pop(handler, None)
-        if gone is not None and not gone.done():
-            gone.set_result(None)
+        if over := self._waiting.pop(handler, None):
+            _end(over)
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         try:
@@ -71,7 +82,9 @@ class Server(web.Server):
         )
         if self._site.serves(incoming):
             return _response(self._site.answer(incoming), {})
-        answer = self._reception.receive(incoming)
+        if self._control.serves(incoming):
+            return _response(await self._control.answer(incoming), {})
+        answer = self._dispatcher.receive(incoming)
         try:
             if latency := self._latency():
                 await self._wait(request, latency)
@@ -79,7 +92,7 @@ class Server(web.Server):
                 return await self._spoil(request, answer, answer.injection)
             return _response(answer.reply, answer.headers)
         finally:
-            self._reception.done(answer)
+            self._dispatcher.done(answer)
 
     async def _spoil(
         self, request: web.BaseRequest, answer: Answer, injection: Injection
@@ -99,13 +112,20 @@ class Server(web.Server):
         return _response(answer.reply, answer.headers)
 
     async def _wait(self, request: web.BaseRequest, seconds: float | None) -> None:
-        """Wait so many seconds, or for ever, but no longer than the client does."""
+        """Wait so many seconds, or without end, but no longer than the client does."""
         if request.transport is None:
             return
-        gone = asyncio.get_running_loop().create_future()
-        self._waiting[request.protocol] = gone
-        await asyncio.wait([gone], timeout=seconds)
+        over = asyncio.get_running_loop().create_future()
+        self._waiting[request.protocol] = over
+        if seconds is not None:
+            self._clock.call_at(self._clock.time() + seconds, _end, over)
+        await over
         self._waiting.pop(request.protocol, None)
+
+
+def _end(wait: asyncio.Future[None]) -> None:
+    if not wait.done():
+        wait.set_result(None)
 
 
 async def _read(request: web.BaseRequest) -> bytes | None:

@@ -11,7 +11,7 @@ class SidMint:
     """Issues SIDs: two letters and 32 hex digits, of which the first 12 are a serial number.
 
     The other 20 are keyed, so a SID cannot be made up, and whether we issued one can be checked
-    without keeping it. Page tokens stay valid by this after the row they name is gone.
+    without keeping it. So page tokens stay valid when the row that they name is over.
     """
 
     def __init__(self, randomness: random.Random) -> None:
@@ -19,7 +19,7 @@ class SidMint:
         self._issued = 0
 
     def issue(self, prefix: str) -> str:
-        """Return the next SID with this two-letter prefix."""
+        """Return the next SID with this two-delivery prefix."""
         self._issued += 1
         return self._compose(prefix, self._issued)
 

@@ -5,31 +5,37 @@ Every one is frozen, made by keyword, checked when it is made, and can be pickle
 
 from conference_async.models.change import ParticipantChange
 from conference_async.models.conference import Conference, ConferenceChange
-from conference_async.models.endpoints import EndpointKind, is_phone, kind_of
+from conference_async.models.endpoints import EndpointKind, is_e164, is_phone, kind_of
 from conference_async.models.extras import Extras
 from conference_async.models.labels import (
     check_conference,
+    check_intent,
     check_label,
     check_participant,
     is_call_sid,
     is_conference_sid,
+    is_minted,
     mint_label,
 )
+from conference_async.models.logged_call import LoggedCall
 from conference_async.models.new_participant import NewParticipant
-from conference_async.models.participant import Participant
+from conference_async.models.page import Page
+from conference_async.models.participant import Participant, PlacedParticipant
 from conference_async.models.vocabulary import (
     Beep,
-    CallEvent,
-    ConferenceEvent,
+    CallEventName,
+    ConferenceEventName,
     ConferenceRecord,
-    ConferenceRecordingEvent,
+    ConferenceRecordingEventName,
     ConferenceStatus,
+    EmergencyCountry,
+    Evidence,
     HttpMethod,
     JitterBufferSize,
     MachineDetection,
     ParticipantStatus,
     RecordingChannels,
-    RecordingEvent,
+    RecordingEventName,
     RecordingTrack,
     Region,
     Trim,
@@ -37,32 +43,40 @@ from conference_async.models.vocabulary import (
 
 __all__ = [
     "Beep",
-    "CallEvent",
+    "CallEventName",
     "Conference",
     "ConferenceChange",
-    "ConferenceEvent",
+    "ConferenceEventName",
     "ConferenceRecord",
-    "ConferenceRecordingEvent",
+    "ConferenceRecordingEventName",
     "ConferenceStatus",
+    "EmergencyCountry",
     "EndpointKind",
+    "Evidence",
     "Extras",
     "HttpMethod",
     "JitterBufferSize",
+    "LoggedCall",
     "MachineDetection",
     "NewParticipant",
+    "Page",
     "Participant",
     "ParticipantChange",
     "ParticipantStatus",
+    "PlacedParticipant",
     "RecordingChannels",
-    "RecordingEvent",
+    "RecordingEventName",
     "RecordingTrack",
     "Region",
     "Trim",
     "check_conference",
+    "check_intent",
     "check_label",
     "check_participant",
     "is_call_sid",
     "is_conference_sid",
+    "is_e164",
+    "is_minted",
     "is_phone",
     "kind_of",
     "mint_label",

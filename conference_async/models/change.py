@@ -1,25 +1,28 @@
-"""What may change about a participant who is in a conference."""
+"""Changes to a participant who is in a conference."""
 
 import attrs
 
-from conference_async.disclosure import described, names_only
+from conference_async.cautions import IgnoredParameter, notify
 from conference_async.models import rules
-from conference_async.models.agreement import needs_coached_call, needs_something, warn_of_ignored
 from conference_async.models.extras import Extras, copied, only_unknown
+from conference_async.models.given import Remembering, check_given, needs_something, rules_aside
+from conference_async.models.rules import check_coaching
 from conference_async.models.vocabulary import HttpMethod
+from conference_async.privacy import described, names_only
 
 _METHOD = rules.word(HttpMethod)
-_NEEDS = (
-    ("hold_url", "hold"),
-    ("hold_method", "hold_url"),
-    ("announce_method", "announce_url"),
-    ("wait_method", "wait_url"),
-)
+_NEEDS = {
+    "hold_method": "hold_url",
+    "announce_method": "announce_url",
+    "wait_method": "wait_url",
+}
 
 
-@attrs.frozen(kw_only=True)
-class ParticipantChange:
-    """What to change (conference-participant-resource#update-a-participant); None leaves it as is.
+@attrs.frozen(kw_only=True, field_transformer=rules_aside)
+class ParticipantChange(Remembering):
+    """A change to a participant (conference-participant-resource#update-a-participant).
+
+    None leaves a field as it is.
 
     What the service would ignore is an `IgnoredParameter` warning.
 
@@ -32,23 +35,27 @@ class ParticipantChange:
     hold: bool | None = attrs.field(default=None, validator=rules.flag)
     """Whether the participant is on hold."""
     hold_url: str | None = attrs.field(default=None, validator=rules.url())
-    """What plays on hold: audio, or TwiML of Play, Say, Pause and Redirect."""
+    """The URL that plays on hold: audio, or TwiML of Play, Say, Pause and Redirect."""
     hold_method: HttpMethod | None = attrs.field(default=None, validator=_METHOD)
     """How to call `hold_url`; GET if not given."""
     announce_url: str | None = attrs.field(default=None, validator=rules.url())
-    """What to play to this participant: audio, or TwiML of Play, Say, Pause and Redirect."""
+    """The URL to play to this participant: audio, or TwiML of Play, Say, Pause and Redirect. Long
+    audio starts late (25 minutes after about 15 seconds), and from 30 minutes on it may fail."""
     announce_method: HttpMethod | None = attrs.field(default=None, validator=_METHOD)
     """How to call `announce_url`; POST if not given."""
     wait_url: str | None = attrs.field(default=None, validator=rules.url(empty=True))
-    """What plays until the conference starts; an empty string is silence."""
+    """The URL that plays until the conference starts: audio or TwiML; an empty string is silence.
+    The page's default is the standard hold music."""
     wait_method: HttpMethod | None = attrs.field(default=None, validator=_METHOD)
     """How to call `wait_url`: GET lets the service cache audio; POST if not given."""
     beep_on_exit: bool | None = attrs.field(default=None, validator=rules.flag)
-    """Whether a beep tells the others when the participant leaves."""
+    """Whether a beep announces it to the others when the participant leaves."""
     end_conference_on_exit: bool | None = attrs.field(default=None, validator=rules.flag)
-    """Whether the conference ends for everyone when the participant leaves."""
+    """Whether the conference ends for everyone when the participant leaves, or is removed; the
+    page's default is False."""
     coaching: bool | None = attrs.field(default=None, validator=rules.flag)
-    """Whether the participant coaches another one; True needs `call_sid_to_coach`."""
+    """Whether the participant coaches another one; True needs `call_sid_to_coach`. If not given,
+    a call to coach implies it."""
     call_sid_to_coach: str | None = attrs.field(default=None, validator=rules.sid("CA", code=13240))
     """The call (``CA…``) of the participant to coach, who alone hears the coach."""
     extra: Extras = attrs.field(
@@ -57,9 +64,12 @@ class ParticipantChange:
     """Parameters newer than this library, by the service's names."""
 
     def __attrs_post_init__(self) -> None:
+        check_given(self, _NEEDS)
         needs_something(self)
-        needs_coached_call(coaching=self.coaching, coached=self.call_sid_to_coach)
-        warn_of_ignored(self, _NEEDS)
+        check_coaching(coaching=self.coaching, coached=self.call_sid_to_coach)
+        # Without `hold` it may change what somebody hears who is on hold already.
+        if self.hold is False and self.hold_url is not None:
+            notify(IgnoredParameter, "hold_url is ignored with hold=False")
 
     def __repr__(self) -> str:
         return described(self)

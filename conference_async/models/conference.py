@@ -6,18 +6,18 @@ from typing import Literal
 
 import attrs
 
-from conference_async.disclosure import described, names_only
-from conference_async.models.agreement import needs_something, warn_of_ignored
 from conference_async.models.extras import Extras, copied, only_unknown
+from conference_async.models.given import Remembering, check_given, needs_something, rules_aside
 from conference_async.models.rules import url, word
-from conference_async.models.vocabulary import ConferenceStatus, HttpMethod
+from conference_async.models.vocabulary import UNKNOWN, ConferenceStatus, HttpMethod
+from conference_async.privacy import described, names_only
 
 
 @attrs.frozen(kw_only=True)
 class Conference:
     """One conference at one moment (conference-resource#conference-properties).
 
-    The service may leave out, or send as null, everything but the status.
+    The service may leave out, or send as null, any of these.
     """
 
     sid: str | None = None
@@ -29,9 +29,10 @@ class Conference:
     friendly_name: str | None = None
     """The name that participants were created with; not unique over time."""
     region: str | None = None
-    """Where the audio is mixed, such as ``us1``; may be ``unknown``."""
-    status: ConferenceStatus | str
-    """The conference's state; a state newer than this library stays a plain string."""
+    """The region in which the audio is mixed, such as ``us1``; may be ``unknown``."""
+    status: ConferenceStatus | str = UNKNOWN
+    """The conference's state; one newer than this library stays a
+    plain string, and is ``unknown`` where the service sent none."""
     date_created: datetime | None = None
     """When the conference was created, in UTC; None if the service sent no readable date."""
     date_updated: datetime | None = None
@@ -55,9 +56,9 @@ class Conference:
         return described(self)
 
 
-@attrs.frozen(kw_only=True)
-class ConferenceChange:
-    """What to do to a whole conference (conference-resource#update-a-conference-resource).
+@attrs.frozen(kw_only=True, field_transformer=rules_aside)
+class ConferenceChange(Remembering):
+    """A change to a whole conference (conference-resource#update-a-conference-resource).
 
     Raises:
         InvalidParameter: A value is out of its bounds, or nothing at all would change.
@@ -68,7 +69,8 @@ class ConferenceChange:
     )
     """``completed`` ends the conference for everyone."""
     announce_url: str | None = attrs.field(default=None, validator=url())
-    """What to play to everyone: audio, or TwiML of Play, Say, Pause and Redirect."""
+    """The URL to play to everyone: audio, or TwiML of Play, Say, Pause and Redirect. Long audio
+    starts late (25 minutes after about 15 seconds), and from 30 minutes on it may fail."""
     announce_method: HttpMethod | None = attrs.field(default=None, validator=word(HttpMethod))
     """How to call `announce_url`; POST if not given."""
     extra: Extras = attrs.field(
@@ -77,8 +79,8 @@ class ConferenceChange:
     """Parameters newer than this library, by the service's names."""
 
     def __attrs_post_init__(self) -> None:
+        check_given(self, {"announce_method": "announce_url"})
         needs_something(self)
-        warn_of_ignored(self, (("announce_method", "announce_url"),))
 
     def __repr__(self) -> str:
         return described(self)

@@ -49,5 +49,5 @@ def _sendable(item: object) -> bool:
 
 
 def _folded(name: str) -> str:
-    """Return a name without what tells our spelling from the service's."""
+    """Return a name without what distinguishes our spelling from the service's."""
     return name.replace("_", "").lower()

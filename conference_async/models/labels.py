@@ -4,20 +4,38 @@ Both end up in URLs and logs, and both may stand where a SID may stand, so what 
 is checked before anything is sent.
 """
 
+import os
 import re
-import secrets
 
+from conference_async.cautions import ConferenceWarning, PersonalData, notify
 from conference_async.errors import InvalidParameter
-from conference_async.notices import ConferenceWarning, PersonalData, notify
 
 LABEL_INVALID = 16024
 NAME_INVALID = 13237
 LONGEST = 128
 """Characters of a label and of a friendly name at most."""
 
-_SID_LENGTH = 34
-_CALL_SID = re.compile(r"CA[0-9a-f]{32}", re.IGNORECASE)
+_LONGEST_KEY = 255
+_SHORTEST_SID = 33
+"""Characters of what is taken for a SID, or for one that was mistyped, at least."""
+
+_CALL_SID = re.compile(r"CA[0-9a-fA-F]{32}")
+_MINTED = re.compile(r"p[0-9a-f]{30}")
 _CONFERENCE_SID = re.compile(r"CF[0-9a-fA-F]{32}")
+_LIKE_A_SID = re.compile(r"([a-z]{2})[0-9a-f]{32}", re.IGNORECASE)
+_MISTYPED = re.compile(r"CF[0-9a-z]{31,33}", re.IGNORECASE)
+_KINDS = {
+    "AC": "an Account SID",
+    "AP": "the SID of a TwiML application",
+    "CA": "a Call SID",
+    "CF": "a Conference SID",
+    "PN": "the SID of a phone number",
+    "RE": "a Recording SID",
+    "SK": "the SID of an API key",
+}
+"""The SIDs that are mistaken for the one that is asked for. SIDs of other kinds, such as tasks',
+are fine names."""
+
 UNSENDABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 """Control characters and line separators, and halves of characters that UTF-8 cannot carry."""
 _INTERNATIONAL = re.compile(r"\+[0-9](?:[ ().-]{0,2}[0-9]){6,14}")
@@ -41,9 +59,14 @@ def mint_label() -> str:
     """Return a new label: unique, unguessable (120 bits), free of personal data.
 
     Lower-case letters and digits only: it needs no escaping in a URL, and does not depend on
-    whether the service tells upper from lower case.
+    whether the service distinguishes upper from lower case.
     """
-    return f"p{secrets.token_hex(15)}"
+    return f"p{os.urandom(15).hex()}"
+
+
+def is_minted(label: str) -> bool:
+    """Return whether a label is one of `mint_label`'s, which only one create ever carries."""
+    return _MINTED.fullmatch(label) is not None
 
 
 def check_label(label: str) -> str:
@@ -59,6 +82,8 @@ def check_label(label: str) -> str:
         InvalidParameter: It is empty, too long, shaped like a Call SID, ``.`` or ``..``, or holds
             ``/``, ``%2F`` or a control character (the service's error 16024).
     """
+    if _plain_word(label):
+        return label
     _segment("label", label, LABEL_INVALID)
     if is_call_sid(label):
         raise InvalidParameter(
@@ -66,11 +91,12 @@ def check_label(label: str) -> str:
             "must not look like a Call SID, or it could address another participant",
             code=LABEL_INVALID,
         )
+    _refuse_other_sid("label", label, code=LABEL_INVALID)
     _warn_of_personal_data("label", label)
     return label
 
 
-def check_conference(given: str | None) -> str:
+def check_conference(given: str) -> str:
     """Return what is given if it can address a conference: a Conference SID or a friendly name.
 
     Warns with `PersonalData` if a name looks like a phone number or an email address (the page
@@ -78,39 +104,97 @@ def check_conference(given: str | None) -> str:
     `ConferenceWarning` if it is almost a SID, since a mistyped SID would open a new conference.
 
     Args:
-        given: ``CF`` and 32 hexadecimal digits, or a name of 1 to 128 characters. A reply may
-            leave a SID null, so None is taken to be refused here, not by a type checker.
+        given: ``CF`` and 32 hexadecimal digits, or a name of 1 to 128 characters.
 
     Raises:
-        InvalidParameter: It is empty, too long, ``.`` or ``..``, or holds ``/``, ``%2F``, ``?`` or
-            a control character (the service's error 13237 for the length).
+        InvalidParameter: It is empty, too long, ``.`` or ``..``, holds ``/``, ``%2F``, ``?`` or
+            a control character (the service's error 13237 for the length), or it is a SID of
+            another kind or in another spelling, which would open a room of that name.
     """
+    if _plain_word(given):
+        return given
     sid_or_name = _segment("conference", given, NAME_INVALID)
     if "?" in sid_or_name:
         raise InvalidParameter("conference", "a friendly name must not contain '?'")
     if is_conference_sid(sid_or_name):
         return sid_or_name
-    if sid_or_name.startswith("CF") and len(sid_or_name) == _SID_LENGTH:
+    _refuse_other_sid("conference", sid_or_name)
+    if _MISTYPED.fullmatch(sid_or_name.strip()):
         notify(
             ConferenceWarning,
-            f"{sid_or_name!r} has the length of a Conference SID but not its digits (0-9, a-f), "
+            f"{sid_or_name!r} is almost a Conference SID, which has CF and 32 digits (0-9, a-f), "
             "so it is used as a friendly name; check it for a mistyped character",
         )
     _warn_of_personal_data("friendly name", sid_or_name)
     return sid_or_name
 
 
-def check_participant(given: str | None) -> str:
+def check_intent(key: object) -> str:
+    """Return `key` if it can name an intent; see ``once=`` of a create.
+
+    Args:
+        key: 1 to 255 printable characters, compared as they are: upper and lower case differ. It
+            is kept and shown in errors, so it should say nothing about a person.
+
+    Raises:
+        InvalidParameter: It is no text, empty or blank, too long, or holds a character that shows
+            as nothing.
+    """
+    if not isinstance(key, str):
+        problem = f"must be text, not {type(key).__name__}"
+    elif not key.strip():
+        problem = "must not be empty: give what names the intent, such as an order's number"
+    elif len(key) > _LONGEST_KEY:
+        problem = f"has {len(key)} characters; at most {_LONGEST_KEY} are allowed"
+    elif not key.isprintable():
+        problem = "must hold printable characters only"
+    else:
+        return key
+    raise InvalidParameter("once", problem)
+
+
+def check_participant(given: str) -> str:
     """Return what is given if it can address a participant.
 
     Args:
-        given: ``CA`` and 32 hexadecimal digits, or a label; None is refused.
+        given: ``CA`` and 32 hexadecimal digits, or a label.
 
     Raises:
         InvalidParameter: It is neither a Call SID nor a legal label.
     """
     call_sid_or_label = _segment("participant", given, LABEL_INVALID)
-    return call_sid_or_label if is_call_sid(call_sid_or_label) else check_label(call_sid_or_label)
+    if is_call_sid(call_sid_or_label):
+        return call_sid_or_label
+    _refuse_other_sid("participant", call_sid_or_label)
+    return check_label(call_sid_or_label)
+
+
+def _plain_word(text: object) -> bool:
+    """Return whether a text is so plain that it passes every rule below: as most of them are.
+
+    Letters and digits, a letter first, shorter than any SID or number that somebody might mean.
+    """
+    return (
+        isinstance(text, str)
+        and 0 < len(text) < _SHORTEST_SID
+        and text.isalnum()
+        and text.isascii()
+        and not text[0].isdigit()
+    )
+
+
+def _refuse_other_sid(parameter: str, text: str, *, code: int | None = None) -> None:
+    """Refuse what is shaped like a SID, but is not one of those that may stand here as it is."""
+    found = _LIKE_A_SID.fullmatch(text.strip())
+    kind = found[1].upper() if found else ""
+    if kind not in _KINDS:
+        return
+    wanted = {"conference": "CF", "participant": "CA", "label": "CA"}[parameter]
+    if kind == wanted:
+        problem = f"is {_KINDS[kind]} in another spelling: write {kind} in capitals, and no blanks"
+    else:
+        problem = f"is {_KINDS[kind]}, which means something else"
+    raise InvalidParameter(parameter, problem, code=code)
 
 
 def _segment(parameter: str, text: object, code: int) -> str:
@@ -131,7 +215,9 @@ def _segment(parameter: str, text: object, code: int) -> str:
         problem = "must not contain control characters or lone surrogates"
     else:
         return text
-    raise InvalidParameter(parameter, problem, code=code)
+    of_length = isinstance(text, str) and (not text.strip() or len(text) > LONGEST)
+    says_it = of_length or code != NAME_INVALID  # which is about the length alone
+    raise InvalidParameter(parameter, problem, code=code if says_it else None)
 
 
 def _warn_of_personal_data(what: str, text: str) -> None:

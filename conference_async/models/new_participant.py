@@ -4,51 +4,52 @@ from typing import get_args
 
 import attrs
 
-from conference_async.disclosure import described, endpoint, names_only
+from conference_async.cautions import IgnoredParameter, notify
 from conference_async.errors import InvalidParameter
-from conference_async.models import rules
-from conference_async.models.agreement import needs_coached_call, warn_of_ignored
+from conference_async.models import newer, rules
 from conference_async.models.endpoints import check_caller, check_target
 from conference_async.models.extras import Extras, copied, only_unknown
+from conference_async.models.given import Remembering, check_given, given, rules_aside
+from conference_async.models.rules import check_coaching
 from conference_async.models.vocabulary import (
     Beep,
-    CallEvent,
-    ConferenceEvent,
+    CallEventName,
+    ConferenceEventName,
     ConferenceRecord,
-    ConferenceRecordingEvent,
+    ConferenceRecordingEventName,
+    EmergencyCountry,
     HttpMethod,
     JitterBufferSize,
     MachineDetection,
     RecordingChannels,
-    RecordingEvent,
+    RecordingEventName,
     RecordingTrack,
     Region,
     Trim,
 )
-from conference_async.notices import IgnoredParameter, notify
+from conference_async.privacy import described, endpoint, names_only
 
 _METHOD = rules.word(HttpMethod, code=21209)
-_CALLBACK = rules.url(code=21205)
 _TRIM = rules.word(Trim, code=13239)
 _MODES = {mode.lower(): mode for mode in get_args(MachineDetection)}
-_NEEDS = (
-    ("status_callback_method", "status_callback"),
-    ("status_callback_event", "status_callback"),
-    ("wait_method", "wait_url"),
-    ("conference_status_callback_method", "conference_status_callback"),
-    ("conference_status_callback_event", "conference_status_callback"),
-    ("recording_status_callback_method", "recording_status_callback"),
-    ("recording_status_callback_event", "recording_status_callback"),
-    ("conference_recording_status_callback_method", "conference_recording_status_callback"),
-    ("conference_recording_status_callback_event", "conference_recording_status_callback"),
-    ("sip_auth_password", "sip_auth_username"),
-    ("machine_detection_timeout", "machine_detection"),
-    ("machine_detection_speech_threshold", "machine_detection"),
-    ("machine_detection_speech_end_threshold", "machine_detection"),
-    ("machine_detection_silence_timeout", "machine_detection"),
-    ("amd_status_callback", "machine_detection"),
-    ("amd_status_callback_method", "amd_status_callback"),
-)
+_NEEDS = {
+    "status_callback_method": "status_callback",
+    "status_callback_event": "status_callback",
+    "wait_method": "wait_url",
+    "conference_status_callback_method": "conference_status_callback",
+    "conference_status_callback_event": "conference_status_callback",
+    "recording_status_callback_method": "recording_status_callback",
+    "recording_status_callback_event": "recording_status_callback",
+    "conference_recording_status_callback_method": "conference_recording_status_callback",
+    "conference_recording_status_callback_event": "conference_recording_status_callback",
+    "sip_auth_password": "sip_auth_username",
+    "machine_detection_timeout": "machine_detection",
+    "machine_detection_speech_threshold": "machine_detection",
+    "machine_detection_speech_end_threshold": "machine_detection",
+    "machine_detection_silence_timeout": "machine_detection",
+    "amd_status_callback": "machine_detection",
+    "amd_status_callback_method": "amd_status_callback",
+}
 
 
 def machine_detection_mode(value: str | None) -> str | None:
@@ -56,13 +57,16 @@ def machine_detection_mode(value: str | None) -> str | None:
     return _MODES.get(value.lower(), value) if isinstance(value, str) else value
 
 
-@attrs.frozen(kw_only=True)
-class NewParticipant:
-    """Who is called, and what happens then (conference-participant-resource#create-a-participant).
+@attrs.frozen(kw_only=True, field_transformer=rules_aside)
+class NewParticipant(Remembering):
+    """A call into a conference (conference-participant-resource#create-a-participant).
 
     Only `from_` and `to` must be given. None means "not sent": the service's default holds. Event
     lists take one word, words separated by spaces, or any iterable of words. What the service
     would ignore is an `IgnoredParameter` warning; a label with personal data is `PersonalData`.
+
+    Calls that are created count against the account's calls per second; inbound calls and those
+    of ``<Dial>`` do not.
 
     Raises:
         InvalidParameter: A value is out of its bounds, or parameters contradict each other.
@@ -72,14 +76,14 @@ class NewParticipant:
     """A phone number of the account, ``client:name`` or a SIP username; a phone to call phones."""
     to: str = attrs.field(repr=endpoint)
     """A phone number; or ``sip:name@host``, ``client:name``, ``app:AP…``, with ``?a=b`` or not."""
-    status_callback: str | None = attrs.field(default=None, validator=_CALLBACK)
-    """The URL that is told how the call goes."""
+    status_callback: str | None = attrs.field(default=None, validator=rules.callback)
+    """The URL that hears how the call goes."""
     status_callback_method: HttpMethod | None = attrs.field(default=None, validator=_METHOD)
     """How to call `status_callback`; POST if not given."""
     status_callback_event: tuple[str, ...] | None = attrs.field(
-        default=None, converter=rules.split_words, validator=rules.words(CallEvent, code=21626)
+        default=None, converter=rules.split_words, validator=rules.words(CallEventName, code=21626)
     )
-    """Which `CallEvent` words to report; ``completed`` if not given."""
+    """Which `CallEventName` words to report; ``completed`` if not given."""
     label: str | None = attrs.field(default=None, validator=rules.label)
     """1 to 128 characters that address the participant; unique among those in the conference."""
     timeout: int | None = attrs.field(
@@ -87,17 +91,20 @@ class NewParticipant:
     )
     """Seconds to ring, 5 to 600, and 5 more that the service adds; 60 if not given."""
     record: bool | None = attrs.field(default=None, validator=rules.flag)
-    """Whether to record the participant; False if not given."""
+    """Whether to record the participant and their conferences, the time between them included;
+    False if not given."""
     muted: bool | None = attrs.field(default=None, validator=rules.flag)
     """Whether the participant joins muted; False if not given."""
     beep: Beep | bool | None = attrs.field(default=None, validator=rules.word(Beep, or_flag=True))
-    """Whether, or when, a beep tells the others; True if not given."""
+    """Whether, or when, a beep announces it to the others; True if not given."""
     start_conference_on_enter: bool | None = attrs.field(default=None, validator=rules.flag)
-    """Whether joining starts the conference; True if not given."""
+    """Whether joining starts the conference; True if not given. If False and it has not started,
+    the participant is muted and hears music until somebody starts it."""
     end_conference_on_exit: bool | None = attrs.field(default=None, validator=rules.flag)
     """Whether leaving ends the conference for everyone; False if not given."""
     wait_url: str | None = attrs.field(default=None, validator=rules.url(empty=True))
-    """What plays until the conference starts; an empty string is silence, None the usual music."""
+    """The URL that plays until the conference starts: audio or TwiML; an empty string is silence.
+    The service's standard hold music if not given."""
     wait_method: HttpMethod | None = attrs.field(default=None, validator=_METHOD)
     """How to call `wait_url`: GET lets the service cache audio; POST if not given."""
     early_media: bool | None = attrs.field(default=None, validator=rules.flag)
@@ -110,56 +117,60 @@ class NewParticipant:
     """Whether to record the conference; False if not given."""
     conference_trim: Trim | None = attrs.field(default=None, validator=_TRIM)
     """Whether silence is cut off the conference's recording; ``trim-silence`` if not given."""
-    conference_status_callback: str | None = attrs.field(default=None, validator=_CALLBACK)
-    """The URL that is told of conference events; only the first participant's counts."""
+    conference_status_callback: str | None = attrs.field(default=None, validator=rules.callback)
+    """The URL that conference events are sent to; only that of the first to join counts."""
     conference_status_callback_method: HttpMethod | None = attrs.field(
         default=None, validator=_METHOD
     )
     """How to call `conference_status_callback`; POST if not given."""
     conference_status_callback_event: tuple[str, ...] | None = attrs.field(
-        default=None, converter=rules.split_words, validator=rules.words(ConferenceEvent)
+        default=None, converter=rules.split_words, validator=rules.words(ConferenceEventName)
     )
-    """Which `ConferenceEvent` words to report; ``start`` and ``end`` if not given."""
+    """Which `ConferenceEventName` words to report; ``start`` and ``end`` if not given."""
     recording_channels: RecordingChannels | None = attrs.field(
         default=None, validator=rules.word(RecordingChannels)
     )
     """The channels of the participant's recording; ``mono`` if not given."""
-    recording_status_callback: str | None = attrs.field(default=None, validator=_CALLBACK)
-    """The URL that is told of the participant's recording."""
+    recording_status_callback: str | None = attrs.field(default=None, validator=rules.callback)
+    """The URL that hears of the participant's recording."""
     recording_status_callback_method: HttpMethod | None = attrs.field(
         default=None, validator=_METHOD
     )
     """How to call `recording_status_callback`; POST if not given."""
     sip_auth_username: str | None = attrs.field(
-        default=None, validator=rules.text(1, 255, code=21221)
+        default=None, validator=rules.text(1, 255, code=21221, unprintable=21222)
     )
     """The SIP username, up to 255 characters; needs `sip_auth_password`."""
     sip_auth_password: str | None = attrs.field(
-        default=None, validator=rules.text(1, 255), repr=False
+        default=None, validator=rules.text(1, 255, code=21223, unprintable=21224), repr=False
     )
     """The SIP password, up to 255 characters; never shown."""
     region: Region | None = attrs.field(default=None, validator=rules.word(Region))
-    """Where the conference's audio is mixed."""
+    """The region in which the conference's audio is mixed."""
     conference_recording_status_callback: str | None = attrs.field(
-        default=None, validator=_CALLBACK
+        default=None, validator=rules.callback
     )
-    """The URL that is told of the conference's recording."""
+    """The URL that hears of the conference's recording."""
     conference_recording_status_callback_method: HttpMethod | None = attrs.field(
         default=None, validator=_METHOD
     )
     """How to call `conference_recording_status_callback`; POST if not given."""
     recording_status_callback_event: tuple[str, ...] | None = attrs.field(
-        default=None, converter=rules.split_words, validator=rules.words(RecordingEvent)
+        default=None, converter=rules.split_words, validator=rules.words(RecordingEventName)
     )
-    """Which `RecordingEvent` words to report."""
+    """Which `RecordingEventName` words to report."""
     conference_recording_status_callback_event: tuple[str, ...] | None = attrs.field(
-        default=None, converter=rules.split_words, validator=rules.words(ConferenceRecordingEvent)
+        default=None,
+        converter=rules.split_words,
+        validator=rules.words(ConferenceRecordingEventName),
     )
-    """Which `ConferenceRecordingEvent` words to report."""
+    """Which `ConferenceRecordingEventName` words to report."""
     coaching: bool | None = attrs.field(default=None, validator=rules.flag)
-    """Whether the participant coaches another one; True needs `call_sid_to_coach`."""
+    """Whether the participant coaches another one; True needs `call_sid_to_coach`. If not given,
+    False unless there is a call to coach."""
     call_sid_to_coach: str | None = attrs.field(default=None, validator=rules.sid("CA", code=13240))
-    """The call (``CA…``) of the participant to coach, who alone hears the coach."""
+    """The call (``CA…``) of the participant to coach, who alone hears the coach. It implies
+    `coaching`."""
     jitter_buffer_size: JitterBufferSize | None = attrs.field(
         default=None, validator=rules.word(JitterBufferSize)
     )
@@ -198,8 +209,8 @@ class NewParticipant:
         default=None, validator=rules.whole_number(2000, 10000)
     )
     """Milliseconds of silence at first, 2000 to 10000, that end it all; 5000 if not given."""
-    amd_status_callback: str | None = attrs.field(default=None, validator=_CALLBACK)
-    """The URL that is told whether a person, a machine or a fax answered."""
+    amd_status_callback: str | None = attrs.field(default=None, validator=rules.callback)
+    """The URL that hears whether a person, a machine or a fax answered."""
     amd_status_callback_method: HttpMethod | None = attrs.field(default=None, validator=_METHOD)
     """How to call `amd_status_callback`; POST if not given."""
     trim: Trim | None = attrs.field(default=None, validator=_TRIM)
@@ -210,20 +221,59 @@ class NewParticipant:
     """The URL that delivers the push notification of the call."""
     caller_display_name: str | None = attrs.field(default=None, validator=rules.text(2, 255))
     """The display name shown to SIP targets, 2 to 255 characters."""
+    recording_configuration_id: str | None = attrs.field(default=None, validator=rules.text())
+    """Newer than the page: the recording configuration to record by (us1 only). It takes the place
+    of `record`, the `recording_...` fields and `trim`, which are refused beside it."""
+    passports: str | None = attrs.field(
+        default=None, converter=newer.joined, validator=newer.passports, repr=False
+    )
+    """Newer than the page: one to five STIR/SHAKEN PASSporTs in base64, as one text with commas
+    between or any iterable of them; never shown."""
+    emergency_caller_position: str | None = attrs.field(
+        default=None, validator=newer.position, repr=False
+    )
+    """Newer than the page, as all of ``emergency_...``, for calls to emergency numbers: where the
+    caller is, as latitude and longitude in degrees with a space between; at most 150 characters.
+    None of them is ever shown, and what the service would cut off is refused."""
+    emergency_caller_location: str | None = attrs.field(
+        default=None, validator=rules.text(1, 20), repr=False
+    )
+    """Where in the building the caller is, up to 20 characters."""
+    emergency_name: str | None = attrs.field(default=None, validator=rules.text(1, 20), repr=False)
+    """The caller's name, up to 20 characters."""
+    emergency_address: str | None = attrs.field(
+        default=None, validator=rules.text(1, 60), repr=False
+    )
+    """Street and number, up to 60 characters."""
+    emergency_zip_code: str | None = attrs.field(
+        default=None, validator=rules.text(1, 20), repr=False
+    )
+    """The ZIP or postal code, up to 20 characters."""
+    emergency_city: str | None = attrs.field(default=None, validator=rules.text(1, 20), repr=False)
+    """The city, up to 20 characters."""
+    emergency_state: str | None = attrs.field(default=None, validator=rules.text(1, 20), repr=False)
+    """The state or province, up to 20 characters."""
+    emergency_country: EmergencyCountry | None = attrs.field(
+        default=None, validator=rules.word(EmergencyCountry), repr=False
+    )
+    """The country: ``US`` or ``CA``."""
     extra: Extras = attrs.field(
         factory=dict, converter=copied, validator=only_unknown, hash=False, repr=names_only
     )
     """Parameters newer than this library, by the service's names: ``{"NewName": "value"}``."""
 
     def __attrs_post_init__(self) -> None:
+        check_given(self, _NEEDS)
+        if self.recording_configuration_id is not None:
+            newer.check_recording({field.name: value for field, value in given(self)})
         target = check_target(self.to)
         check_caller("from_", self.from_, target)
         if self.caller_id is not None:
             check_caller("caller_id", self.caller_id, target)
-        needs_coached_call(coaching=self.coaching, coached=self.call_sid_to_coach)
+        check_coaching(coaching=self.coaching, coached=self.call_sid_to_coach)
         if self.sip_auth_username is not None and self.sip_auth_password is None:
-            raise InvalidParameter("sip_auth_password", "must be given with sip_auth_username")
-        warn_of_ignored(self, _NEEDS)
+            problem = "must be given with sip_auth_username"
+            raise InvalidParameter("sip_auth_password", problem, code=21225)
         if self.byoc is not None and target != "phone":
             notify(IgnoredParameter, f"byoc is ignored for a {target} target; it routes phones")
         if self.caller_display_name is not None and target != "sip":

@@ -2,19 +2,23 @@
 
 from collections.abc import Mapping
 from datetime import datetime
+from operator import attrgetter
+from typing import Any
 
 import attrs
 
-from conference_async.disclosure import described, names_only
-from conference_async.models.vocabulary import ParticipantStatus
+from conference_async.models.vocabulary import UNKNOWN, Evidence, ParticipantStatus
+from conference_async.privacy import described, names_only
 
 
-# Without slots, because pages of a thousand are read at twice the speed into instance dictionaries.
-@attrs.frozen(kw_only=True, slots=False)
+@attrs.frozen(kw_only=True, eq=False)
 class Participant:
     """One participant at one moment (conference-participant-resource#participant-properties).
 
-    The service may leave out, or send as null, everything but the status.
+    Only those live in a conference that is not over: the service keeps no history here. For those
+    who have left there are callbacks, and the participant summaries of its Voice Insights.
+
+    The service may leave out, or send as null, any of these.
     """
 
     account_sid: str | None = None
@@ -40,9 +44,11 @@ class Participant:
     hold: bool | None = None
     """Whether the participant is on hold."""
     start_conference_on_enter: bool | None = None
-    """Whether the conference starts when the participant joins."""
-    status: ParticipantStatus | str
-    """The state of the call; a state newer than this library stays a plain string."""
+    """Whether the conference starts when the participant joins; if not, they are muted and hear
+    music until somebody starts it."""
+    status: ParticipantStatus | str = UNKNOWN
+    """The state of the call; one newer than this library stays a
+    plain string, and is ``unknown`` where the service sent none."""
     queue_time: int | None = None
     """Estimated milliseconds until the call is placed; only in the reply to a create."""
     uri: str | None = attrs.field(default=None, repr=repr)
@@ -53,6 +59,34 @@ class Participant:
     """Properties newer than this library, and values it could not read, as they came."""
     reconciled: bool = False
     """Whether a create without a readable answer was found to have placed this participant."""
+    evidence: Evidence = "reply"
+    """What shows it; by the call log, `status` may be the last word of a call that is over:
+    ``busy``, ``no-answer``, ``canceled``, ``failed`` or ``complete``."""
+    repeated: bool = False
+    """Whether it is the participant of an earlier create with the same ``once=``, as that create
+    returned it: the phone may have been answered, or the call be over, since."""
 
     def __repr__(self) -> str:
         return described(self)
+
+    def __eq__(self, other: object) -> bool:
+        # One call seen twice is equal, whichever reply it was seen in.
+        return _held(self) == _held(other) if isinstance(other, Participant) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash((self.call_sid, self.label, self.status, self.date_updated))
+
+
+_fields: tuple["attrs.Attribute[Any]", ...] = attrs.fields(Participant)
+_held = attrgetter(*(field.name for field in _fields))
+
+
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class PlacedParticipant(Participant):
+    """A participant by a reply about that one alone, which always says the call and conference."""
+
+    call_sid: str = ""
+    """The participant's call (``CA…``); it addresses the participant."""
+    conference_sid: str = ""
+    """The conference (``CF…``) that the participant is in; empty where only the call log tells of
+    the call, and the conference of its name is over."""

@@ -1,4 +1,4 @@
-"""What one value of one parameter may be, as validators for attrs fields.
+"""The bounds of one value of one parameter, as validators for attrs fields.
 
 None means that the parameter is not given, and passes every rule. A rule that refuses names the
 parameter, says what would be right, carries the service's own error code where it has one, and
@@ -7,13 +7,34 @@ never repeats a value that might be secret or personal.
 
 import re
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from typing import Any, TypeAlias, get_args
 from urllib.parse import urlsplit
 
 import attrs
 
+from conference_async.cautions import IgnoredParameter, notify
 from conference_async.errors import InvalidParameter
 from conference_async.models.labels import UNSENDABLE, check_label
+
+COACHED_SID_INVALID = 13240
+CALLBACK_INVALID = 21205
+_LARGEST = 10**15 - 1
+
+
+def check_coaching(*, coaching: bool | None, coached: str | None) -> None:
+    """Refuse a coach without anybody to coach, and warn of somebody to coach without a coach.
+
+    Raises:
+        InvalidParameter: `coaching` is True and no call to coach is given (13240).
+    """
+    if coaching and coached is None:
+        raise InvalidParameter(
+            "call_sid_to_coach", "must be given with coaching=True", code=COACHED_SID_INVALID
+        )
+    if coaching is False and coached is not None:
+        notify(IgnoredParameter, "call_sid_to_coach is ignored with coaching=False")
+
 
 Rule: TypeAlias = Callable[[object, "attrs.Attribute[Any]", Any], None]
 """A validator as attrs calls it: with the instance, the field and the value."""
@@ -34,6 +55,8 @@ def whole_number(low: int, high: int | None = None, *, code: int | None = None) 
             return
         if not isinstance(value, int) or isinstance(value, bool):
             problem = f"must be an int {bounds}, not {_kind(value)}"
+        elif abs(value) > _LARGEST:  # which Python may not even write down
+            problem = f"must be an int {bounds}, not one of more than 15 digits"
         elif value < low or (high and value > high):
             problem = f"must be an int {bounds}, not {value}"
         else:
@@ -89,6 +112,14 @@ def split_words(value: str | Iterable[str] | None) -> tuple[str, ...] | None:
     return tuple(item for place, item in enumerate(found) if item not in found[:place])
 
 
+def callback(instance: object, field: "attrs.Attribute[Any]", value: object) -> None:
+    """Accept an absolute URL whose host the service calls: it refuses an underscore in it."""
+    _callback_url(instance, field, value)
+    if isinstance(value, str) and "_" in (_host(value) or ""):
+        problem = "must have a host without an underscore, or the service does not call it"
+        raise InvalidParameter(field.name, problem, code=CALLBACK_INVALID)
+
+
 def url(*, empty: bool = False, code: int | None = None) -> Rule:
     """Accept an absolute http or https URL with a host; with `empty`, an empty string too."""
 
@@ -99,13 +130,16 @@ def url(*, empty: bool = False, code: int | None = None) -> Rule:
             problem = f"must be a URL as text, not {_kind(value)}"
         elif " " in value or not value.isprintable():
             problem = "must be a URL without spaces and control characters"
-        elif not _reachable(value):
+        elif _host(value) is None:
             problem = "must be an absolute URL, such as https://example.com/events"
         else:
             return
         raise InvalidParameter(field.name, problem, code=code)
 
     return check
+
+
+_callback_url = url(code=CALLBACK_INVALID)
 
 
 def sid(prefix: str, *, code: int | None = None) -> Rule:
@@ -120,8 +154,21 @@ def sid(prefix: str, *, code: int | None = None) -> Rule:
     return check
 
 
-def text(shortest: int = 1, longest: int | None = None, *, code: int | None = None) -> Rule:
-    """Accept text of `shortest` to `longest` characters, without control characters."""
+def text(
+    shortest: int = 1,
+    longest: int | None = None,
+    *,
+    code: int | None = None,
+    unprintable: int | None = None,
+) -> Rule:
+    """Accept text of `shortest` to `longest` characters, without control characters.
+
+    Args:
+        shortest: Characters at least.
+        longest: Characters at most; None sets no bound.
+        code: The service's code for another length.
+        unprintable: The service's code for control characters.
+    """
     bounds = f"{shortest} to {longest} characters" if longest else f"{shortest} character or more"
 
     def check(_instance: object, field: "attrs.Attribute[Any]", value: object) -> None:
@@ -133,6 +180,7 @@ def text(shortest: int = 1, longest: int | None = None, *, code: int | None = No
             problem = f"must have {bounds}, not {len(value)}"
         elif UNSENDABLE.search(value):
             problem = "must not contain control characters or lone surrogates"
+            raise InvalidParameter(field.name, problem, code=unprintable)
         else:
             return
         raise InvalidParameter(field.name, problem, code=code)
@@ -146,12 +194,15 @@ def label(_instance: object, _field: "attrs.Attribute[Any]", value: str | None) 
         check_label(value)
 
 
-def _reachable(value: str) -> bool:
+@lru_cache(maxsize=256)  # an application gives a few URLs with thousands of requests
+def _host(value: str) -> str | None:
+    """Return the host of an absolute URL, None if it is no such URL."""
     try:
         parts = urlsplit(value)
-        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+        port = parts.port
     except ValueError:  # a port that is no number, or a broken IPv6 address
-        return False
+        return None
+    return (parts.hostname or None) if parts.scheme in {"http", "https"} and port != 0 else None
 
 
 def _kind(value: object) -> str:

@@ -6,15 +6,18 @@ at run time cannot disagree. They are those of the page's request parameters and
 """
 
 from enum import StrEnum
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
+
+UNKNOWN: Final = "unknown"
+"""The status of what the service sent without a readable one."""
 
 Beep: TypeAlias = Literal["true", "false", "onEnter", "onExit"]
 """When a beep is played to the conference; a bool may be given too."""
 
-CallEvent: TypeAlias = Literal["initiated", "ringing", "answered", "completed"]
+CallEventName: TypeAlias = Literal["initiated", "ringing", "answered", "completed"]
 """A moment of the participant's call that can be reported."""
 
-ConferenceEvent: TypeAlias = Literal[
+ConferenceEventName: TypeAlias = Literal[
     "start", "end", "join", "leave", "mute", "hold", "modify", "speaker", "announcement"
 ]
 """A kind of conference event that can be reported."""
@@ -22,8 +25,15 @@ ConferenceEvent: TypeAlias = Literal[
 ConferenceRecord: TypeAlias = Literal["true", "false", "record-from-start", "do-not-record"]
 """Whether the conference is recorded; a bool may be given too."""
 
-ConferenceRecordingEvent: TypeAlias = Literal["in-progress", "completed", "failed", "absent"]
+ConferenceRecordingEventName: TypeAlias = Literal["in-progress", "completed", "failed", "absent"]
 """A state of the conference's recording that can be reported."""
+
+EmergencyCountry: TypeAlias = Literal["US", "CA"]
+"""A country whose emergency numbers take a caller's location."""
+
+Evidence: TypeAlias = Literal["reply", "label", "call-log"]
+"""What shows that a participant was placed: the service's reply to a request about it; its label,
+found among the living; or the account's call log, which keeps calls that are over."""
 
 HttpMethod: TypeAlias = Literal["GET", "POST"]
 """How the service calls a URL."""
@@ -37,7 +47,7 @@ MachineDetection: TypeAlias = Literal["Enable", "DetectMessageEnd"]
 RecordingChannels: TypeAlias = Literal["mono", "dual"]
 """The channels of the final recording."""
 
-RecordingEvent: TypeAlias = Literal[
+RecordingEventName: TypeAlias = Literal[
     "started", "in-progress", "paused", "resumed", "stopped", "completed", "failed", "absent"
 ]
 """A state of the participant's recording that can be reported."""
@@ -46,7 +56,7 @@ RecordingTrack: TypeAlias = Literal["inbound", "outbound", "both"]
 """Which audio is recorded: received by the service, sent by it, or both."""
 
 Region: TypeAlias = Literal["us1", "us2", "ie1", "de1", "sg1", "br1", "au1", "jp1"]
-"""Where the service mixes the conference's audio."""
+"""The regions in which the service mixes a conference's audio."""
 
 Trim: TypeAlias = Literal["trim-silence", "do-not-trim"]
 """Whether silence is cut off at both ends of a recording."""

@@ -1,4 +1,4 @@
-"""What happens on the phone: signed callbacks in, typed events and live rooms out.
+"""Callbacks of the service: signed requests in, typed events and live rooms out.
 
 ::
 
@@ -14,9 +14,10 @@
 This package stands alone: it makes no requests, and only `aiohttp_handler` loads aiohttp.
 """
 
+from importlib import import_module
+
 from conference_async.webhooks.aiohttp_web import aiohttp_handler
 from conference_async.webhooks.asgi import WebhookApp
-from conference_async.webhooks.attendance import AttendanceStore
 from conference_async.webhooks.call_events import (
     CallAnswered,
     CallEnded,
@@ -28,8 +29,6 @@ from conference_async.webhooks.call_events import (
     MachineDetected,
     RecordingEvent,
 )
-from conference_async.webhooks.call_view import CallView, Unknown
-from conference_async.webhooks.calls import Calls
 from conference_async.webhooks.events import (
     AnnouncementEnded,
     AnnouncementEvent,
@@ -51,8 +50,8 @@ from conference_async.webhooks.events import (
     SpeechStopped,
     UnknownEvent,
 )
-from conference_async.webhooks.fanout import Subscription
-from conference_async.webhooks.parsing import parse_event
+from conference_async.webhooks.history import AttendanceStore
+from conference_async.webhooks.parsing import parse_event, read_event
 from conference_async.webhooks.receiver import Receiver
 from conference_async.webhooks.rooms import (
     Attendee,
@@ -63,14 +62,14 @@ from conference_async.webhooks.rooms import (
 )
 from conference_async.webhooks.roster import Roster
 from conference_async.webhooks.signature import Algorithm, Keys, SharedKey, sign, verify
-from conference_async.webhooks.vocabulary import (
+from conference_async.webhooks.states import (
     AnsweredBy,
     CallStatus,
     EndReason,
     LeaveReason,
     RecordingStatus,
 )
-from conference_async.webhooks.waits import CallbackFields, Waits
+from conference_async.webhooks.subscriptions import Subscription
 
 __all__ = [
     "Algorithm",
@@ -87,9 +86,6 @@ __all__ = [
     "CallRecording",
     "CallRinging",
     "CallStatus",
-    "CallView",
-    "CallbackFields",
-    "Calls",
     "Change",
     "ChangeKind",
     "ConferenceEnded",
@@ -120,12 +116,20 @@ __all__ = [
     "SpeechStarted",
     "SpeechStopped",
     "Subscription",
-    "Unknown",
     "UnknownEvent",
-    "Waits",
     "WebhookApp",
     "aiohttp_handler",
     "parse_event",
+    "read_event",
     "sign",
     "verify",
 ]
+
+_WAITING = frozenset({"CallView", "CallbackFields", "Calls", "Unknown", "Waits"})
+
+
+def __getattr__(name: str) -> object:
+    # Waits build on callbacks, so their home is above; they can still be imported from here.
+    if name in _WAITING:
+        return getattr(import_module("conference_async.waiting"), name)
+    raise AttributeError(f"module 'conference_async.webhooks' has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""What the callbacks of calls and recordings tell, as frozen values: one type per event.
+"""The callbacks of calls and recordings as frozen values: one type per event.
 
 https://www.twilio.com/docs/voice/api/call-resource#statuscallback
 """
@@ -9,30 +9,32 @@ from typing import ClassVar
 import attrs
 
 from conference_async.webhooks.events import Event
-from conference_async.webhooks.vocabulary import AnsweredBy, CallStatus, RecordingStatus
+from conference_async.webhooks.states import AnsweredBy, CallStatus, RecordingStatus
 
 
 @attrs.frozen(kw_only=True, repr=False)
 class CallEvent(Event):
     """A step of a call. It names no conference: the Call SID leads to the participant."""
 
+    always_numbered: ClassVar[bool] = True
+
     call_sid: str
     """The call, ``CA…``."""
 
     status: CallStatus | str
-    """Where the call stands now."""
+    """The state of the call now."""
 
     from_: str | None = None
-    """Who called: a phone number, client or SIP address."""
+    """The caller: a phone number, client or SIP address."""
 
     to: str | None = None
-    """Who was called."""
+    """The one that was called."""
 
     direction: str | None = None
     """``outbound-api`` for participants that were created."""
 
     answered_by: AnsweredBy | str | None = None
-    """Who picked up, where machine detection is on and knows."""
+    """The one that picked up, where machine detection is on and knows."""
 
     stir_status: str | None = None
     """The attestation of the caller's number: ``A``, ``B`` or ``C``."""
@@ -83,7 +85,7 @@ class CallEnded(CallEvent):
     """The recording, ``RE…``, if the call was recorded."""
 
     recording_url: str | None = None
-    """Where the recording is; the file may not be there yet."""
+    """The URL of the recording; the file may not be there yet."""
 
     recording_duration: int | None = None
     """The recording's length in seconds."""
@@ -102,10 +104,10 @@ class MachineDetected(Event):
     """The call, ``CA…``."""
 
     answered_by: AnsweredBy | str
-    """Who picked up."""
+    """The one that picked up."""
 
     detection_duration: int | None = None
-    """How long it took to tell, in milliseconds."""
+    """The time until the result, in milliseconds."""
 
     @property
     def subject(self) -> str:
@@ -127,7 +129,7 @@ class RecordingEvent(Event):
     """Its state now."""
 
     url: str | None = None
-    """Where the recording is, once it is completed."""
+    """The URL of the recording, once it is completed."""
 
     duration: int | None = None
     """Its length in seconds."""
@@ -136,10 +138,10 @@ class RecordingEvent(Event):
     """1, or 2 with each side of a call apart."""
 
     start_time: datetime | None = None
-    """When it began, in UTC, to the second."""
+    """The instant of its start, in UTC, to the second."""
 
     source: str | None = None
-    """What made it: ``Conference``, or ``OutboundAPI`` for a recorded call."""
+    """The source: ``Conference``, or ``OutboundAPI`` for a recorded call."""
 
 
 @attrs.frozen(kw_only=True, repr=False)

@@ -1,4 +1,4 @@
-"""What a conference's callbacks tell, as frozen values: one type per event.
+"""The callbacks of a conference as frozen values: one type per event.
 
 Fields that a callback left out, or wrote in a way that cannot be read, are None. Parameters that
 have no field, and the parameters of the callback URL's own query, are in `Event.extra`.
@@ -6,22 +6,26 @@ have no field, and the parameters of the callback URL's own query, are in `Event
 https://www.twilio.com/docs/voice/twiml/conference#attributes-statusCallback
 """
 
+import json
 from collections.abc import Mapping
 from datetime import datetime
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import attrs
 
-from conference_async.disclosure import described, names_only
-from conference_async.webhooks.vocabulary import CallStatus, EndReason, LeaveReason
+from conference_async.privacy import described, names_only
+from conference_async.webhooks.states import CallStatus, EndReason, LeaveReason
 
 
 @attrs.frozen(kw_only=True, repr=False)
 class Event:
-    """Anything that a callback tells. Its `repr` shows no phone number."""
+    """Anything that a callback reports. Its `repr` shows no phone number."""
 
     kind: ClassVar[str] = ""
     """The service's word for the event."""
+
+    always_numbered: ClassVar[bool] = False
+    """Whether the service sends a timestamp and a sequence number with every event of the kind."""
 
     account_sid: str | None = None
     """The account that the call or conference belongs to, ``AC…``."""
@@ -31,7 +35,11 @@ class Event:
     A call's start at 0."""
 
     timestamp: datetime | None = None
-    """When it happened, in UTC, to the second."""
+    """The instant at which it happened, in UTC, to the second."""
+
+    id: str | None = None
+    """The event's place in the log that processes share, the same in each of them; None where
+    there is no such log. Be idempotent by it."""
 
     extra: Mapping[str, str] = attrs.field(factory=dict[str, str], hash=False, repr=names_only)
     """Parameters without a field here, by the service's names; what could not be read; and the
@@ -42,8 +50,32 @@ class Event:
         """The conference SID, else the Call SID, whose sequence the event belongs to."""
         return None
 
+    def to_json(self) -> str:
+        """Return the wire form, which `read_event` reads: a JSON object.
+
+        ``version`` is 1, ``event`` the name of the class, and each field that is not None stands
+        under its name: words and numbers as they are, instants in ISO 8601. Later versions of
+        this library may add events and fields; `read_event` keeps what it does not know.
+        """
+        fields = {
+            field.name: content
+            for field in attrs.fields(type(self))
+            if field.name != "id" and (content := getattr(self, field.name)) not in (None, {})
+        }
+        return json.dumps(
+            {"version": 1, "event": type(self).__name__, **fields}, default=_wire_form
+        )
+
     def __repr__(self) -> str:
         return described(self)
+
+
+def _wire_form(content: object) -> object:
+    return (
+        content.isoformat()
+        if isinstance(content, datetime)
+        else dict(cast("Mapping[str, str]", content))
+    )
 
 
 @attrs.frozen(kw_only=True, repr=False)
@@ -57,6 +89,8 @@ class UnknownEvent(Event):
 @attrs.frozen(kw_only=True, repr=False)
 class ConferenceEvent(Event):
     """Something that happened in a conference."""
+
+    always_numbered: ClassVar[bool] = True
 
     conference_sid: str
     """The conference, ``CF…``."""
@@ -84,7 +118,7 @@ class ConferenceEnded(ConferenceEvent):
     kind: ClassVar[str] = "conference-end"
 
     reason: EndReason | str | None = None
-    """Why it ended."""
+    """The reason for its end."""
 
     reason_text: str | None = None
     """The same in the service's own words."""
@@ -101,9 +135,10 @@ class ConferenceRecordEnded(ConferenceEvent):
     """The conference's recording is there: the deprecated form, without a recording callback."""
 
     kind: ClassVar[str] = "conference-record-end"
+    always_numbered: ClassVar[bool] = False
 
     recording_url: str | None = None
-    """Where the recording is."""
+    """The URL of the recording."""
 
     duration: int | None = None
     """Its length in seconds."""
@@ -152,11 +187,11 @@ class ParticipantLeft(ParticipantEvent):
     kind: ClassVar[str] = "participant-leave"
 
     call_status: CallStatus | str | None = None
-    """How the call stood: ``completed``, ``no-answer``, ``busy``, ``failed``, ``canceled``, or
+    """The state of the call: ``completed``, ``no-answer``, ``busy``, ``failed``, ``canceled``, or
     ``in-progress`` where it went on elsewhere."""
 
     reason: LeaveReason | str | None = None
-    """Why the participant left."""
+    """The reason for leaving."""
 
 
 @attrs.frozen(kw_only=True, repr=False)
@@ -236,4 +271,4 @@ class AnnouncementFailed(AnnouncementEvent):
     kind: ClassVar[str] = "announcement-fail"
 
     reason: str | None = None
-    """Why, in the service's own words."""
+    """The reason, in the service's own words."""

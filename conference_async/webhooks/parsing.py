@@ -1,18 +1,19 @@
 """From a callback's parameters to an event. Only this module knows the parameters' names."""
 
+import json
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from functools import lru_cache
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, cast
 
 import attrs
 
 from conference_async.webhooks import call_events as calls
 from conference_async.webhooks import events
 from conference_async.webhooks.events import Event, UnknownEvent
-from conference_async.webhooks.vocabulary import (
+from conference_async.webhooks.states import (
     AnsweredBy,
     CallStatus,
     EndReason,
@@ -42,10 +43,11 @@ _flag: _Reader = {"true": True, "false": False}.get
 
 # Events come many to the second, and reading a date takes longer than the rest of an event.
 @lru_cache(maxsize=1024)
-def _moment(value: str) -> datetime | None:
+def moment(value: str) -> datetime | None:
+    """Return the instant that a date of the service names, in UTC; None if it is no date."""
     try:
-        moment = parsedate_to_datetime(value)
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+        found = parsedate_to_datetime(value)
+        return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, TypeError, IndexError, OverflowError):
         return None
 
@@ -58,7 +60,7 @@ def _one_of(words: type[StrEnum]) -> _Reader:
 _EVENT: _Fields = {
     "AccountSid": ("account_sid", _text),
     "SequenceNumber": ("sequence_number", _number),
-    "Timestamp": ("timestamp", _moment),
+    "Timestamp": ("timestamp", moment),
 }
 _CONFERENCE: _Fields = _EVENT | {
     "ConferenceSid": ("conference_sid", _text),
@@ -93,7 +95,7 @@ _RECORDING: _Fields = _EVENT | {
     "RecordingUrl": ("url", _text),
     "RecordingDuration": ("duration", _number),
     "RecordingChannels": ("channels", _number),
-    "RecordingStartTime": ("start_time", _moment),
+    "RecordingStartTime": ("start_time", moment),
     "RecordingSource": ("source", _text),
 }
 _FIELDS: Final[dict[type[Event], _Fields]] = {
@@ -149,6 +151,8 @@ _FIELDS: Final[dict[type[Event], _Fields]] = {
     | {"CallSid": ("call_sid", _text), "RecordingTrack": ("track", _text)},
     calls.ConferenceRecording: _RECORDING | {"ConferenceSid": ("conference_sid", _text)},
 }
+_READERS: Final = {kind: dict(fields.values()) for kind, fields in _FIELDS.items()}
+_BY_NAME: Final = {kind.__name__: kind for kind in _FIELDS}
 _REQUIRED: Final = {
     kind: [field.name for field in attrs.fields(kind) if field.default is attrs.NOTHING]
     for kind in _FIELDS
@@ -170,7 +174,7 @@ _CALL_KINDS: Final[dict[str, type[Event]]] = {
 
 
 def parse_event(params: Mapping[str, str] | Iterable[tuple[str, str]]) -> Event:
-    """Return the event that a callback's parameters tell; never raises.
+    """Return the event that a callback's parameters report; never raises.
 
     Args:
         params: The decoded parameters: of the form or the URL's query, or of both, the form's
@@ -187,6 +191,59 @@ def parse_event(params: Mapping[str, str] | Iterable[tuple[str, str]]) -> Event:
         kind = UnknownEvent
         found, extra = _read(params, _EVENT)
     return kind(**found, extra=extra)
+
+
+def read_event(text: str | bytes, *, id: str | None = None) -> Event:  # noqa: A002 -- the field's name
+    """Return the event whose wire form `Event.to_json` wrote; never loses anything of it.
+
+    Args:
+        text: The JSON.
+        id: The event's place in the log that it was read from, which the wire form leaves out.
+
+    Returns:
+        The event. Fields that this version does not know are in `Event.extra`; an event that it
+        does not know, or of another version of the wire form, is an `UnknownEvent` with all of
+        its fields there.
+
+    Raises:
+        ValueError: It is no JSON object, or what its event cannot do without is missing.
+    """
+    try:
+        fields: object = json.loads(text)
+    except (ValueError, RecursionError):
+        fields = None
+    if not isinstance(fields, dict):
+        raise ValueError("the wire form of an event is a JSON object")  # noqa: TRY004 -- the one error of unreadable text
+    written = cast("dict[str, Any]", fields)
+    version, named = written.pop("version", None), written.pop("event", None)
+    extra = dict(written.pop("extra", {}))
+    kind = _BY_NAME.get(named or "", UnknownEvent) if version == 1 else UnknownEvent
+    readers = _READERS[kind]
+    found: dict[str, Any] = {}
+    for name, value in written.items():
+        reader = readers.get(name)
+        content = None if reader is None else _content(reader, value)
+        if content is None:
+            extra[name] = value if isinstance(value, str) else json.dumps(value)
+        else:
+            found[name] = content
+    if kind is UnknownEvent and named != "UnknownEvent":
+        extra["event"] = str(named)
+    if any(name not in found for name in _REQUIRED[kind]):
+        raise ValueError(f"the wire form of an event is incomplete: {kind.__name__}")
+    return kind(**found, id=id, extra=extra)
+
+
+def _content(reader: _Reader, value: object) -> object:
+    """Return a field as it was; None if it cannot be read."""
+    if not isinstance(value, str):
+        return value
+    if reader is not moment:
+        return reader(value)
+    try:
+        return datetime.fromisoformat(value)
+    except ValueError:
+        return None
 
 
 def _kind_of(params: Mapping[str, str]) -> type[Event]:

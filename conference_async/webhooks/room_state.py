@@ -1,4 +1,4 @@
-"""One room, as its events and lists tell it, in whatever order they come.
+"""One room, put together from its events and lists, in whatever order they come.
 
 Every event carries its number in the conference's sequence, and a participant's event the
 participant's state after it. Each field of a participant therefore keeps the number that it was
@@ -10,6 +10,7 @@ and as older than every event with a higher number. Who is not in it is gone, un
 number says otherwise.
 """
 
+import logging
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -22,6 +23,7 @@ from conference_async.webhooks.rooms import (
     RoomView,
 )
 
+_LOGGER = logging.getLogger("conference_async.webhooks")
 _TOLD: Final = (
     "label",
     "muted",
@@ -43,7 +45,7 @@ _OVER: Final = {"complete", "failed"}
 
 
 class _Seat:
-    """What is known of one participant, and how new each piece of it is."""
+    """One participant, and how new each piece of knowledge is."""
 
     __slots__ = ("call_sid", "facts", "latest", "left", "numbers", "shown")
 
@@ -51,7 +53,7 @@ class _Seat:
         self.call_sid = call_sid
         self.facts: dict[str, Any] = {}
         self.numbers: dict[str, int] = {}
-        self.latest = -1
+        self.latest: int = -1
         self.left = False
         self.shown: Attendee | None = None
 
@@ -81,7 +83,7 @@ class RoomState:
 
     def __init__(self, conference_sid: str, *, max_attendees: int) -> None:
         self.conference_sid = conference_sid
-        self.latest = -1
+        self.latest: int = -1
         """The highest number of any event so far."""
         self.ended: events.ConferenceEnded | None = None
         self._started: events.ConferenceStarted | None = None
@@ -91,6 +93,7 @@ class RoomState:
         self._forgotten = -1
         self._listed: set[str] = set()
         self._listed_at = -1
+        self._dropped: list[Change] = []
 
     def view(self) -> RoomView:
         """Return the room as it stands."""
@@ -153,7 +156,16 @@ class RoomState:
         if len(self._seats) >= self._max_attendees:
             seats = self._seats.values()
             oldest = next((s for s in seats if not (s.shown and s.shown.present)), None)
-            oldest = oldest or next(iter(seats))
+            if oldest is None:
+                oldest = next(iter(seats))
+                _LOGGER.warning("a room has more present participants than max_attendees")
+                self._dropped.append(
+                    Change(
+                        kind=ChangeKind.DROPPED,
+                        conference_sid=self.conference_sid,
+                        attendee=oldest.shown,
+                    )
+                )
             # A late event must not bring back one that is forgotten.
             self._forgotten = max(self._forgotten, oldest.latest)
             del self._seats[oldest.call_sid]
@@ -161,7 +173,8 @@ class RoomState:
         return seat
 
     def _changes(self, seats: Iterable[_Seat]) -> list[Change]:
-        return [change for seat in seats if (change := self._change(seat))]
+        dropped, self._dropped = self._dropped, []
+        return dropped + [change for seat in seats if (change := self._change(seat))]
 
     def _change(self, seat: _Seat) -> Change | None:
         before = seat.shown

@@ -1,4 +1,4 @@
-"""Rooms and who is in them, as values of one instant."""
+"""Rooms and the people in them, as values of one instant."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -6,8 +6,8 @@ from typing import Protocol
 
 import attrs
 
-from conference_async.masking import mask
-from conference_async.webhooks.vocabulary import CallStatus, EndReason, LeaveReason
+from conference_async.privacy import mask
+from conference_async.webhooks.states import CallStatus, EndReason, LeaveReason
 
 
 def _masked(name: str | None) -> str:
@@ -37,7 +37,7 @@ class Attendee:
     """Whether the participant is heard by one other participant only."""
 
     speaking: bool | None = None
-    """Whether the participant speaks; None where no speech event said so."""
+    """Whether the participant speaks; None if no speech event said so."""
 
     end_conference_on_exit: bool | None = None
     """Whether the conference ends when the participant leaves."""
@@ -46,16 +46,16 @@ class Attendee:
     """Whether the participant's joining starts the conference."""
 
     joined_at: datetime | None = None
-    """When the participant came in, in UTC; None where that was not told, or never happened."""
+    """The instant of coming in, in UTC; None if no event said it, or it never happened."""
 
     left_at: datetime | None = None
-    """When the participant left, in UTC; None while present, or where that was not told."""
+    """The instant of leaving, in UTC; None while present, or if no event said it."""
 
     reason: LeaveReason | str | None = None
-    """Why the participant left; ``participant_add_failed`` for one who never came in."""
+    """The reason for leaving; ``participant_add_failed`` for one who never came in."""
 
     call_status: CallStatus | str | None = None
-    """How the call stood when the participant left."""
+    """The state of the call when the participant left."""
 
 
 @attrs.frozen(kw_only=True)
@@ -69,28 +69,28 @@ class RoomView:
     """The conference's name."""
 
     started_at: datetime | None
-    """When it started, in UTC; None where that was not told."""
+    """The instant of its start, in UTC; None if no event said it."""
 
     ended: bool
     """Whether it is over."""
 
     ended_at: datetime | None
-    """When it ended, in UTC."""
+    """The instant of its end, in UTC."""
 
     end_reason: EndReason | str | None
-    """Why it ended."""
+    """The reason for its end."""
 
     history: tuple[Attendee, ...]
     """Everybody who is or was in, in the order of the first sign of them."""
 
     @property
     def participants(self) -> tuple[Attendee, ...]:
-        """Who is in now."""
+        """The participants who are in now."""
         return tuple(attendee for attendee in self.history if attendee.present)
 
 
 class ChangeKind(StrEnum):
-    """What changed."""
+    """The kinds of change."""
 
     JOINED = "joined"
     """Somebody came in."""
@@ -107,8 +107,13 @@ class ChangeKind(StrEnum):
     ENDED = "ended"
     """The conference is over; a change per participant comes before this one."""
 
+    DROPPED = "dropped"
+    """Too much is alive at once: the room, or the participant, is not held any more, although
+    nothing ended. A room comes back with its next event or list."""
+
     MISSED = "missed"
-    """The reader was too slow and changes were dropped: look at the rooms anew."""
+    """Changes are missing: the reader was too slow, or the room was dropped and comes back with
+    part of its people. Look at the rooms, or `Roster.seed` the one that is named."""
 
 
 @attrs.frozen(kw_only=True)
@@ -116,17 +121,17 @@ class Change:
     """One difference to a room."""
 
     kind: ChangeKind
-    """What changed."""
+    """The kind of the change."""
 
     conference_sid: str | None = None
-    """The room, ``CF…``; None for missed changes."""
+    """The room, ``CF…``; None where changes of any room may be missing."""
 
     attendee: Attendee | None = None
     """The participant after the change; None for changes of the room itself."""
 
 
 class ListedParticipant(Protocol):
-    """What a list tells of a participant; the client's participants are of this shape."""
+    """A participant as a list has it; the client's participants are of this shape."""
 
     @property
     def call_sid(self) -> str | None:
@@ -134,7 +139,7 @@ class ListedParticipant(Protocol):
 
     @property
     def status(self) -> str | None:
-        """Where the participant stands: in the room unless queued, connecting, ringing or over."""
+        """The state of the participant: in the room unless queued, connecting, ringing or over."""
 
     @property
     def label(self) -> str | None:

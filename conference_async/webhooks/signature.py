@@ -17,7 +17,7 @@ import re
 from base64 import b64encode
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
-from typing import Final, TypeAlias, cast
+from typing import Final, NoReturn, TypeAlias, cast
 from urllib.parse import parse_qsl
 
 import attrs
@@ -64,7 +64,17 @@ def sign(
         token: The auth token, or the secret of a shared key.
         algorithm: The keyed hash; anything but the default needs a shared key.
     """
-    return _digest(url.partition("#")[0] + _canonical(params), token, algorithm).decode("ascii")
+    return _digest(signed_text(url, params), token, algorithm).decode("ascii")
+
+
+def signed_text(url: str, params: Params | None) -> str:
+    """Return the text whose keyed hash is the signature.
+
+    Args:
+        url: The full callback URL, as for `sign`.
+        params: The decoded form parameters, as for `sign`.
+    """
+    return url.partition("#")[0] + _canonical(params)
 
 
 def verify(
@@ -145,6 +155,21 @@ class SharedKey:
     algorithm: Algorithm = Algorithm.HMAC_SHA256
     """The algorithm that the key signs with; a request that claims another one is refused."""
 
+    def __reduce__(self) -> NoReturn:
+        _refuse_pickling()
+
+
+def _refuse_pickling() -> NoReturn:
+    """Refuse to write a secret where nobody expects one.
+
+    Raises:
+        ConfigurationError: Always.
+    """
+    raise ConfigurationError(
+        "webhook keys are not pickled; build them where they are used, "
+        "for instance from the environment"
+    )
+
 
 def _as_tuple(tokens: str | Iterable[str]) -> tuple[str, ...]:
     return (tokens,) if isinstance(tokens, str) else tuple(tokens)
@@ -178,6 +203,9 @@ class Keys:
             raise ConfigurationError(
                 "webhooks need the account's auth token or a shared key, and none may be empty"
             )
+
+    def __reduce__(self) -> NoReturn:
+        _refuse_pickling()
 
     def check(
         self, url: str, *, headers: Mapping[str, str], body: Params | bytes | None = None

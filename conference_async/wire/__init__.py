@@ -2,13 +2,17 @@
 
 from conference_async.wire.converter import make_converter
 from conference_async.wire.decode import (
-    Page,
+    PageReply,
+    decode_call,
+    decode_call_page,
     decode_conference,
     decode_conference_page,
     decode_participant,
     decode_participant_page,
 )
 from conference_async.wire.forms import (
+    LARGEST_PAGE,
+    calls_query,
     conferences_query,
     encode_form,
     form_pairs,
@@ -16,19 +20,28 @@ from conference_async.wire.forms import (
     wire_name,
 )
 from conference_async.wire.paths import (
+    call_path,
+    calls_path,
     conference_path,
     conferences_path,
     next_page_path,
     participant_path,
     participants_path,
+    start_path,
 )
 from conference_async.wire.refusals import error_code, refusal
 
 __all__ = [
-    "Page",
+    "LARGEST_PAGE",
+    "PageReply",
+    "call_path",
+    "calls_path",
+    "calls_query",
     "conference_path",
     "conferences_path",
     "conferences_query",
+    "decode_call",
+    "decode_call_page",
     "decode_conference",
     "decode_conference_page",
     "decode_participant",
@@ -42,5 +55,6 @@ __all__ = [
     "participants_path",
     "participants_query",
     "refusal",
+    "start_path",
     "wire_name",
 ]

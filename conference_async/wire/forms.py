@@ -1,12 +1,9 @@
 """Requests as form bodies and query strings, in the service's own names and spellings."""
 
-from collections.abc import Callable
 from datetime import UTC, date, datetime
-from operator import attrgetter
-from typing import Any, TypeAlias, cast
+from functools import cache
+from typing import TypeAlias, cast
 from urllib.parse import quote, quote_plus, urlencode
-
-import attrs
 
 from conference_async.errors import InvalidParameter
 from conference_async.models import (
@@ -14,11 +11,12 @@ from conference_async.models import (
     ConferenceStatus,
     NewParticipant,
     ParticipantChange,
-    check_conference,
 )
+from conference_async.models.given import given
+from conference_async.models.labels import LONGEST, NAME_INVALID, UNSENDABLE
 
 Request: TypeAlias = NewParticipant | ParticipantChange | ConferenceChange
-"""What is sent as a form."""
+"""The values that are sent as a form."""
 
 Pairs: TypeAlias = list[tuple[str, str]]
 """Names and values in the order they are sent; a list is a name that repeats."""
@@ -27,24 +25,10 @@ LARGEST_PAGE = 1000
 _ASCII_ESCAPES = {number: quote_plus(chr(number)) for number in range(128)}
 
 
+@cache
 def wire_name(field: str) -> str:
     """Return a field's name as the service spells it: ``from_`` is ``From``."""
     return "".join(map(str.capitalize, field.split("_")))
-
-
-Reader: TypeAlias = tuple[tuple[str, ...], Callable[[Request], tuple[object, ...]]]
-"""The service's names for the fields of a request, and what reads all their values at once."""
-
-
-def _reader(cls: type[attrs.AttrsInstance]) -> Reader:
-    fields: tuple[attrs.Attribute[Any], ...] = attrs.fields(cls)
-    names = [field.name for field in fields if field.name != "extra"]
-    return tuple(map(wire_name, names)), attrgetter(*names)
-
-
-_READERS: dict[type[Request], Reader] = {
-    cls: _reader(cls) for cls in (NewParticipant, ParticipantChange, ConferenceChange)
-}
 
 
 def form_pairs(request: Request) -> Pairs:
@@ -53,12 +37,10 @@ def form_pairs(request: Request) -> Pairs:
     What is None is left out; an empty string is sent; each item of a list is a pair of its own.
     """
     pairs: Pairs = []
-    names, values_of = _READERS[type(request)]
-    for name, value in zip(names, values_of(request), strict=True):
-        if value is not None:
-            pairs += _spelled(name, value)
+    for field, value in given(request):
+        _spell(pairs, wire_name(field.name), value)
     for name, value in request.extra.items():
-        pairs += _spelled(name, value)
+        _spell(pairs, name, value)
     return pairs
 
 
@@ -100,7 +82,7 @@ def participants_query(
             continue
         if type(value) is not bool:
             raise InvalidParameter(field, "must be the bool True or False")
-        pairs += _spelled(wire_name(field), value)
+        _spell(pairs, wire_name(field), value)
     return _query(pairs, page_size)
 
 
@@ -124,10 +106,10 @@ def conferences_query(  # noqa: PLR0913 - one argument for each filter of the se
         status: One of `ConferenceStatus`.
         friendly_name: Only conferences of exactly this name.
         date_created: Only those created on this day (UTC); an aware datetime is taken by its day.
-        date_created_before: Only those created up to this day (UTC).
+        date_created_before: Only those created before this day begins (UTC).
         date_created_after: Only those created on or after this day (UTC).
         date_updated: Only those last changed on this day (UTC).
-        date_updated_before: Only those last changed up to this day (UTC).
+        date_updated_before: Only those last changed before this day begins (UTC).
         date_updated_after: Only those last changed on or after this day (UTC).
         page_size: Conferences in one page, 1 to 1000; the service's default is 50.
 
@@ -147,24 +129,64 @@ def conferences_query(  # noqa: PLR0913 - one argument for each filter of the se
     }
     pairs = [(name, _day(field, day)) for field, (name, day) in days.items() if day is not None]
     if friendly_name is not None:
-        pairs.append(("FriendlyName", check_conference(friendly_name)))
+        pairs.append(("FriendlyName", _name(friendly_name)))
     pairs.append(("Status", str(status)))
     return _query(pairs, page_size)
 
 
-def _spelled(name: str, value: object) -> Pairs:
-    """Return the pairs that carry one value."""
+def calls_query(
+    *,
+    to: str | None = None,
+    from_: str | None = None,
+    status: str | None = None,
+    started_since: datetime | None = None,
+    started_before: datetime | None = None,
+    ended_since: datetime | None = None,
+    page_size: int | None = None,
+) -> str:
+    """Return the query of the account's call log, without ``?`` (call-resource#read).
+
+    Args:
+        to: Only calls to this number.
+        from_: Only calls from this number.
+        status: Only calls of this status, in the words of calls.
+        started_since: Only calls that began at this second (UTC) or later; none that are queued.
+        started_before: Only calls that began before this second (UTC).
+        ended_since: Only calls that ended at this second (UTC) or later.
+        page_size: Calls in one page, 1 to 1000; the service's default is 50.
+    """
+    given = {
+        "To": to,
+        "From": from_,
+        "Status": status,
+        "StartTime>": started_since and _second(started_since),
+        "StartTime<": started_before and _second(started_before),
+        "EndTime>": ended_since and _second(ended_since),
+    }
+    return _query([(name, value) for name, value in given.items() if value], page_size)
+
+
+def _second(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _spell(pairs: Pairs, name: str, value: object) -> None:
+    """Add the pairs that carry one value."""
     if isinstance(value, str):
-        return [(name, value)]
-    if isinstance(value, bool):
-        return [(name, "true" if value else "false")]
-    if isinstance(value, int):
-        return [(name, str(value))]
-    return [(name, item) for item in cast("tuple[str, ...]", value)]
+        pairs.append((name, value))
+    elif isinstance(value, bool):
+        pairs.append((name, "true" if value else "false"))
+    elif isinstance(value, int):
+        pairs.append((name, str(value)))
+    else:
+        pairs += [(name, item) for item in cast("tuple[str, ...]", value)]
 
 
 def _escaped(text: str) -> str:
-    # Nearly all values are ASCII, and looking their characters up takes a fifth of the time.
+    # Nearly all values are ASCII, and looking their characters up takes a fifth of the time; words
+    # and numbers hold nothing to escape.
+    if text.isalnum() and text.isascii():
+        return text
     return text.translate(_ASCII_ESCAPES) if text.isascii() else quote_plus(text)
 
 
@@ -177,9 +199,19 @@ def _query(pairs: Pairs, page_size: int | None) -> str:
     return urlencode(pairs, quote_via=quote, safe="")
 
 
-def _day(field: str, day: date) -> str:
-    if not isinstance(day, datetime):
-        return day.isoformat()
-    if day.tzinfo is None:
+def _name(text: object) -> str:
+    # It stands in a query, so it may hold what no path can: TwiML may have named a room so.
+    if not isinstance(text, str) or not 1 <= len(text) <= LONGEST:
+        problem = f"must be text of 1 to {LONGEST} characters"
+        raise InvalidParameter("friendly_name", problem, code=NAME_INVALID)
+    if UNSENDABLE.search(text):
+        raise InvalidParameter("friendly_name", "must not contain control characters")
+    return text
+
+
+def _day(field: str, day: object) -> str:
+    if isinstance(day, datetime) and day.tzinfo is not None:
+        return day.astimezone(UTC).date().isoformat()
+    if isinstance(day, datetime) or not isinstance(day, date):
         raise InvalidParameter(field, "must be a date, or a datetime that has a time zone")
-    return day.astimezone(UTC).date().isoformat()
+    return day.isoformat()

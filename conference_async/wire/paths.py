@@ -6,10 +6,20 @@ The ``.json`` at the end is what asks for JSON: without it the service answers i
 import re
 from urllib.parse import quote, unquote, urlsplit
 
-from conference_async.errors import UnexpectedReply
+from conference_async.errors import InvalidParameter, UnexpectedReply
 
 _API = "/2010-04-01/Accounts/"
 _VISIBLE = re.compile(r"[!-~]+")
+
+
+def calls_path(account_sid: str) -> str:
+    """Return the path of an account's call log."""
+    return f"{_API}{_segment(account_sid)}/Calls.json"
+
+
+def call_path(account_sid: str, sid: str) -> str:
+    """Return the path of one call, over or not."""
+    return f"{_API}{_segment(account_sid)}/Calls/{_segment(sid)}.json"
 
 
 def conferences_path(account_sid: str) -> str:
@@ -62,6 +72,24 @@ def next_page_path(next_page_uri: str) -> str:
             "not followed; check the base URL and any proxy in between"
         )
     return next_page_uri
+
+
+def start_path(link: object, *, of: str) -> str:
+    """Return the path and query of a page of one list, as a page's `next_page_uri` has it.
+
+    Args:
+        link: The link that was kept.
+        of: The path of the list.
+
+    Raises:
+        InvalidParameter: It leads to another list, another account or another host.
+    """
+    fits = isinstance(link, str) and link.partition("?")[0] == of
+    if not (isinstance(link, str) and fits and _VISIBLE.fullmatch(link)) or "#" in link:
+        raise InvalidParameter(
+            "start", "must be a link to a page of this very list, as a page's next_page_uri has it"
+        )
+    return link
 
 
 def _segment(text: str) -> str:

@@ -16,13 +16,16 @@ from conference_async.errors import (
     ParticipantNotFound,
     RequestRefused,
     ServiceFailed,
+    TooManyCalls,
     TooManyRequests,
 )
 
 _BY_CODE: Mapping[int, type[RequestRefused]] = {
     10001: NotAuthorized,
+    10004: TooManyCalls,
     16001: ConferenceNotActive,
     16020: ConferenceFull,
+    16021: TooManyCalls,
     16022: ConferenceNotActive,
     16026: LabelInUse,
     20003: NotAuthorized,
@@ -48,6 +51,7 @@ _ADVICE_BY_CLASS: Mapping[type[RequestRefused], str] = {
     ConferenceFull: "raise max_participants up to 250, or use another conference",
     LabelInUse: "fetch that participant by its label, or choose another label",
     TooManyRequests: "nothing was processed; send fewer requests at the same time, then repeat",
+    TooManyCalls: "wait until a call ends, give the limit max_live=, or have the cap raised",
     CallQueueFull: "wait until the queued calls are placed, or have the account's CPS raised",
     NotFound: "check the SID",
     ConferenceNotFound: "check the SID and the account; completed conferences cannot be changed",
@@ -55,7 +59,6 @@ _ADVICE_BY_CLASS: Mapping[type[RequestRefused], str] = {
 }
 _ADVICE_BY_CODE: Mapping[int, str] = {
     13240: "coach a call that is in this conference",
-    16021: "the account has too many participants at once; wait, or have its limit raised",
     16024: "use a label of at most 128 characters that is no Call SID and has no '/'",
     16027: "take the participant to be coached off hold first",
     16028: "coach a call that is in this conference",
@@ -86,7 +89,7 @@ def refusal(
         status: The HTTP status.
         body: The reply; any bytes will do, for proxies in between answer as they like.
         request_id: The service's ``Twilio-Request-Id``, if the reply had one.
-        resource: What was addressed: ``participant`` or ``conference``; tells the 404s apart.
+        resource: What was addressed: ``participant`` or ``conference``: the two kinds of 404.
     """
     reply = _parsed(body)
     code = _number(reply.get("code"))

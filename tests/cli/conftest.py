@@ -29,7 +29,7 @@ ENVIRONMENT = {
 
 @attrs.frozen
 class Ended:
-    """What a command did."""
+    """The end of a command: its code and its output."""
 
     code: int
     out: str
@@ -37,7 +37,7 @@ class Ended:
 
     @property
     def json(self) -> Any:
-        """What it printed, read as JSON."""
+        """Its output, read as JSON."""
         return json.loads(self.out)
 
 
@@ -119,7 +119,7 @@ def no_blocking_calls() -> None:
 
 @pytest.fixture
 def files(tmp_path: Path) -> Callable[[], list[str]]:
-    """What returns the names of the files in the test's own folder."""
+    """A function that returns the names of the files in the test's own folder."""
     return lambda: sorted(path.name for path in tmp_path.iterdir())
 
 

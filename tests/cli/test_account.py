@@ -65,7 +65,7 @@ async def test_a_file_open_to_others_is_refused(
 async def test_a_file_that_makes_no_sense(
     elsewhere: "Shell", tmp_path: Path, name: str, text: str, words: str
 ) -> None:
-    """What cannot be read is one line that does not repeat what is in the file."""
+    """A file that cannot be read is one line that does not repeat what is in it."""
     ended = await elsewhere.run("conferences", "--credentials", guarded_file(tmp_path / name, text))
     assert ended.code == 2
     assert words in ended.err

@@ -3,12 +3,14 @@
 import csv
 import io
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 import pytest
 
-from conference_async.dialer import Ledger
+from conference_async import Ledger, Outcome
+from conference_async.dialer.ledger.outcome import Campaign
 from conference_async.emulator import Emulator, Fault
 
 Files: TypeAlias = Callable[[], list[str]]
@@ -31,6 +33,22 @@ async def ledger(shell: "Shell", emulator: Emulator, tmp_path: Path) -> str:
     return str(path)
 
 
+def test_the_kept_command_is_private(ledger: str) -> None:
+    """It names the caller; nobody else can read it."""
+    kept = Path(f"{ledger}.command")
+    assert CALLER in kept.read_text()
+    assert kept.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize(
+    "command", ["list", "status", "report", "backup", "resume", "pause", "cancel", "reconcile"]
+)
+async def test_every_command_has_an_example(shell: "Shell", command: str) -> None:
+    """Its own, not that of another one."""
+    shown = await shell.run("campaign", command, "--help")
+    assert f"Example: conference-async campaign {command} " in shown.out
+
+
 async def test_status(shell: "Shell", emulator: Emulator, ledger: str) -> None:
     """How many are in which state, without an account."""
     shown = await shell.run("campaign", "status", ledger)
@@ -41,6 +59,22 @@ async def test_status(shell: "Shell", emulator: Emulator, ledger: str) -> None:
     ]
     status = await shell.run("campaign", "status", ledger, "--json")
     assert (status.json["placed"], status.json["refused"], status.json["planned"]) == (1, 1, 0)
+
+
+async def test_backup(shell: "Shell", ledger: str, tmp_path: Path) -> None:
+    """A whole ledger, in a file that was not there before."""
+    copy = tmp_path / "copy.ledger"
+    assert (await shell.run("campaign", "backup", ledger, str(copy))).code == 0
+
+    shown = await shell.run("campaign", "status", str(copy))
+    assert shown.out == (await shell.run("campaign", "status", ledger)).out
+    again = await shell.run("campaign", "backup", ledger, str(copy))
+    assert "File exists" in again.err
+    missing = await shell.run("campaign", "backup", f"{ledger}.none", str(copy))
+    assert "there is no ledger" in missing.err
+    database = await shell.run("campaign", "backup", "postgresql://host/calls", str(copy))
+    assert "pg_dump" in database.err
+    assert {again.code, missing.code, database.code} == {2}
 
 
 async def test_report(shell: "Shell", ledger: str, tmp_path: Path) -> None:
@@ -67,7 +101,8 @@ async def test_resume_needs_nothing_but_the_ledger(
         people.write("+15558675312,carol\n")
     for _ in range(2):
         resumed = await shell.process("campaign", "resume", ledger, "--yes")
-        assert (resumed.code, resumed.out.splitlines()[-1]) == (1, "2 placed, 1 refused")
+        assert resumed.code == 1
+        assert resumed.out.splitlines()[-1].startswith("2 placed, 1 refused (1: ")
     assert emulator.rings("+15558675310") == emulator.rings("+15558675312") == 1
 
 
@@ -94,6 +129,29 @@ async def test_a_ledger_that_was_never_used(shell: "Shell", tmp_path: Path) -> N
     ended = await shell.run("campaign", "status", str(tmp_path / "my.ledger"))
     assert ended.code == 2
     assert "nothing was dialled with it" in ended.err
+
+
+async def test_reconcile_says_what_it_looked_at(
+    shell: "Shell", emulator: Emulator, tmp_path: Path
+) -> None:
+    """What was not placed stays for a person to decide, and the exit code says so."""
+    path, to = tmp_path / "lost.ledger", "+15558675310"
+    target = Outcome(target="t", to=to, conference="standup", caller=CALLER)
+    async with Ledger(path) as ledger:
+        await ledger.begin(Campaign(name="lost", account_sid=emulator.account_sid, total=1))
+        await ledger.enrol([target])
+        sent_at = datetime.now(UTC) - timedelta(minutes=5)
+        await ledger.swap(target, target.claimed("token", "alice", sent_at))
+        await ledger.end()
+
+    ended = await shell.run("campaign", "reconcile", str(path), "--json")
+
+    (lost,) = ended.json["outcomes"]
+    assert (ended.code, lost["state"]) == (5, "unknown")
+    assert lost["reason"].startswith("nothing was placed: looked for its label")
+    assert to not in ended.out
+    assert CALLER not in ended.out
+    assert emulator.count("create") == 0
 
 
 @pytest.mark.parametrize("command", ["status", "report", "resume", "reconcile"])

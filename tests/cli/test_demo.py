@@ -29,11 +29,11 @@ async def test_demo_shows_a_dozen_people(bare_shell: "Shell") -> None:
 async def test_progress_without_a_terminal_is_a_line_now_and_then(
     bare_shell: "Shell", monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where no bar can move, a log gets a plain line each time that some seconds are over."""
+    """A log, in which no bar can move, gets a plain line every few seconds."""
     monkeypatch.setattr(progress, "EVERY", 0)
     ended = await bare_shell.run("demo", "--cps", "30")
     lines = ended.err.splitlines()
-    assert len(lines) == 13
+    assert len(lines) == len(set(lines)) == 12
     assert re.fullmatch(r"conference-async: 2 of 12: [0-9.]+/s, ETA 0:0.*, 2 placed.*", lines[1])
 
 

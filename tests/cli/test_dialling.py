@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import pytest
 
+from conference_async import State
+from conference_async.cli.resuming import how_to_go_on, how_to_watch
 from conference_async.cli.runs import Ended
-from conference_async.dialer import State
+from conference_async.dialer.rules.wishes import ON_THE_LIST
 from conference_async.emulator import Emulator, Fault, Script
 
 Files: TypeAlias = Callable[[], list[str]]
@@ -36,6 +38,16 @@ def people(folder: Path, count: int, *more: str, encoding: str = "utf-8") -> str
     return str(path)
 
 
+async def test_calls_wait_for_lines(shell: "Shell", emulator: Emulator, tmp_path: Path) -> None:
+    """With as many as the account has nobody is refused, and all are called in one run."""
+    emulator.max_live = 2
+    emulator.script("", Script(after=0, hang_up_after=0.5))
+    ended = await shell.process("dial", people(tmp_path, 5), *TO_STANDUP, "--max-live", "2")
+
+    assert (ended.code, ended.out.splitlines()[-1]) == (0, "5 placed")
+    assert emulator.count("create") == 5
+
+
 async def test_everybody_is_dialled_once(
     shell: "Shell", emulator: Emulator, tmp_path: Path, files: Files
 ) -> None:
@@ -43,7 +55,7 @@ async def test_everybody_is_dialled_once(
     file = people(tmp_path, 5)
     ended = await shell.process("dial", file, *TO_STANDUP)
     assert ended.code == 0
-    plan, result = ended.out.splitlines()[0], ended.out.splitlines()[-1]
+    plan, *_, result = ended.out.splitlines()
     assert plan == f"to call      5 of 5 rows, through {emulator.base_url}"
     assert result == "5 placed"
     assert "5 of 5" in ended.err
@@ -88,12 +100,30 @@ async def test_a_dry_run_calls_nobody(
 
 
 async def test_long_lists_of_bad_rows_are_cut(shell: "Shell", tmp_path: Path) -> None:
-    """A person gets the first twenty bad rows and what else is odd, not a thousand lines."""
+    """A person gets the first ten bad rows, a private file with all of them, and the sum last."""
     rows = people(tmp_path, 1, *["12,né"] * 30, encoding="cp1252")
+    listing = tmp_path / "people.csv.bad-rows.txt"
+    listing.touch(mode=0o644)
     ended = await shell.run("dial", rows, *TO_STANDUP, "--dry-run", "--skip-bad-rows")
-    assert ended.out.count("  row ") == 20
-    assert "  and 10 more" in ended.out
-    assert "note         " in ended.out
+    assert ended.out.count("  row ") == 10
+    assert f"  and 20 more: {listing}\n" in ended.out
+    lines = listing.read_text().splitlines()
+    assert len(lines) == 30
+    assert lines[29].startswith("row 32: to: ")
+    assert listing.stat().st_mode & 0o777 == 0o600
+    sums = [line.split()[0] for line in ended.out.splitlines()[-5:]]
+    assert sums == ["note", "to", "conferences", "takes", "ledger"]
+
+
+async def test_bad_rows_that_cannot_be_written_down(shell: "Shell", tmp_path: Path) -> None:
+    """JSON has the list of bad rows when its file cannot be written."""
+    rows = people(tmp_path, 1, *["12,x"] * 1100)
+    (tmp_path / "people.csv.bad-rows.txt").mkdir()
+    ended = await shell.run("dial", rows, *TO_STANDUP, "--dry-run", "--skip-bad-rows")
+    assert "  and 1090 more; --dry-run --json lists a thousand\n" in ended.out
+    (tmp_path / "people.csv.bad-rows.txt").rmdir()
+    await shell.run("dial", rows, *TO_STANDUP, "--dry-run", "--skip-bad-rows")
+    assert (tmp_path / "people.csv.bad-rows.txt").read_text().endswith("\nand 100 more\n")
 
 
 async def test_a_bad_row_stops_it_before_anybody_is_called(
@@ -115,7 +145,7 @@ async def test_a_bad_row_stops_it_before_anybody_is_called(
     ("counts", "stopped", "left", "code", "words"),
     [
         ({}, False, 0, 0, "0 left"),
-        ({State.PLACED: 3, State.SKIPPED: 1}, False, 0, 0, "3 placed, 1 skipped"),
+        ({State.PLACED: 3, State.SKIPPED: 1}, False, 0, 1, "3 placed, 1 skipped"),
         ({State.PLACED: 3}, False, 2, 1, "3 placed, 2 left"),
         ({State.REFUSED: 1}, False, 0, 1, "1 refused"),
         ({State.REFUSED: 1, State.UNKNOWN: 1}, False, 0, 5, "1 refused, 1 unknown"),
@@ -128,6 +158,25 @@ def test_the_code_says_the_worst(
     """Ctrl-C goes before doubt, doubt before refusals, and those who are left count too."""
     ended = Ended(counts=Counter(counts), stopped=stopped, left=left)
     assert (ended.code, str(ended)) == (code, words)
+
+
+def test_the_last_line_names_the_reasons() -> None:
+    """The most frequent three of each state, with counts; a do-not-call list is no failure."""
+    skipped = Counter({ON_THE_LIST: 5, "its time zone is not known": 4, "c": 3, "d": 2, "e": 1})
+    ended = Ended(
+        counts=Counter({State.PLACED: 1, State.SKIPPED: 15}),
+        reasons={State.SKIPPED: skipped},
+        stopped=False,
+        left=0,
+    )
+    assert str(ended) == (
+        "1 placed, 15 skipped (5: it is on the do-not-call list; 4: its time zone is not known; "
+        "3: c; 3: others)"
+    )
+    assert ended.code == 1
+    listed = {State.SKIPPED: Counter({ON_THE_LIST: 5})}
+    counts = Counter({State.SKIPPED: 5})
+    assert Ended(counts=counts, reasons=listed, stopped=False, left=0).code == 0
 
 
 @pytest.mark.parametrize(
@@ -154,11 +203,11 @@ async def test_a_file_that_is_not_there(shell: "Shell", tmp_path: Path) -> None:
 async def test_refusals_are_told_and_change_the_code(
     shell: "Shell", emulator: Emulator, tmp_path: Path
 ) -> None:
-    """Who was refused is said with the reason, masked; the code says that not all went well."""
+    """A refusal is printed with its reason and a masked number, and the code is 1."""
     emulator.faults.add(Fault.LABEL_CLASH, to="+15558675301")
     ended = await shell.run("dial", people(tmp_path, 3), *TO_STANDUP)
     assert ended.code == 1
-    assert ended.out.splitlines()[-1] == "2 placed, 1 refused"
+    assert ended.out.splitlines()[-1].startswith("2 placed, 1 refused (1: ")
     assert "***5301 refused: " in ended.err
     assert "5558675301" not in ended.err
 
@@ -222,13 +271,49 @@ async def test_whoever_does_not_say_yes_calls_nobody(
 
 async def test_do_not_call(shell: "Shell", emulator: Emulator, tmp_path: Path) -> None:
     """Those on a list are skipped, which is no failure."""
-    (tmp_path / "never.txt").write_text("+1 555 867 5301\n\n")
-    ended = await shell.run(
-        *("dial", people(tmp_path, 3), *TO_STANDUP),
-        *("--do-not-call", str(tmp_path / "never.txt")),
+    never = tmp_path / "never.txt"
+    never.write_text("# asked us not to\n+1 555 867 5301  # Bob\n\n(555) 867-5302\n")
+    rule = ("--do-not-call", str(never), "--default-region", "US")
+    plan = await shell.run("dial", people(tmp_path, 3), *TO_STANDUP, *rule, "--dry-run", "--json")
+    assert plan.json["plan"]["not_now"] == {"it is on the do-not-call list": 2}
+    assert plan.json["plan"]["to_call"] == 1
+    ended = await shell.run("dial", people(tmp_path, 3), *TO_STANDUP, *rule)
+    assert "to call      1 of 3 rows" in ended.out
+    assert "not now      2: it is on the do-not-call list" in ended.out
+    assert (ended.code, ended.out.splitlines()[-1]) == (
+        0,
+        "1 placed, 2 skipped (2: it is on the do-not-call list)",
     )
-    assert (ended.code, ended.out.splitlines()[-1]) == (0, "2 placed, 1 skipped")
-    assert emulator.rings("+15558675301") == 0
+    assert emulator.ring_counts == {"+15558675300": 1}
+
+
+@pytest.mark.parametrize("text", [None, "+15558675301\n15558675302\n"])
+async def test_a_do_not_call_file_that_cannot_be_read(
+    shell: "Shell", tmp_path: Path, text: str | None
+) -> None:
+    """A plan without it would be another one: it is refused, a dry run too, with its line."""
+    if text is not None:
+        (tmp_path / "never.txt").write_text(text)
+    rule = ("--do-not-call", str(tmp_path / "never.txt"), "--dry-run")
+    ended = await shell.run("dial", people(tmp_path, 3), *TO_STANDUP, *rule)
+    assert ended.code == 2
+    assert ("never.txt, line 2: " if text else "cannot read never.txt: No such") in ended.err
+
+
+async def test_columns_of_other_names(shell: "Shell", emulator: Emulator, tmp_path: Path) -> None:
+    """A person's own headings are named on the command line; without that they are listed."""
+    file = tmp_path / "people.csv"
+    file.write_text("sep=;\r\nTelefon;Wer\r\n(555) 867-5300;alice\r\n", encoding="utf-16")
+    command = ("dial", str(file), *TO_STANDUP, "--default-region", "US")
+    refused = await shell.run(*command)
+    assert refused.code == 2
+    assert "the first line has 'Telefon', 'Wer'" in refused.err
+    assert "--column to=" in refused.err
+    wrong = await shell.run(*command, "--column", "Telefon")
+    assert "--column must be like to=Telefon, not 'Telefon'" in wrong.err
+    ended = await shell.run(*command, "--column", "to=telefon", "--column", "label=Wer")
+    assert ended.code == 0
+    assert [call.label for call in emulator.participants("standup")] == ["alice"]
 
 
 @pytest.mark.parametrize(
@@ -240,7 +325,7 @@ async def test_do_not_call(shell: "Shell", emulator: Emulator, tmp_path: Path) -
         (("--quorum", "0"), "joined must be 1 or more"),
         (("--attempts", "0"), "attempts must be 1 or more"),
         (("--deadline", "-1"), "deadline must be more than 0 seconds"),
-        (("--do-not-call", "there-is-none"), "there-is-none"),
+        (("--default-region", "Texas"), "must be a country as two letters"),
     ],
 )
 async def test_rules_that_cannot_be_kept(
@@ -254,7 +339,7 @@ async def test_rules_that_cannot_be_kept(
 
 
 async def test_calling_hours(shell: "Shell", emulator: Emulator, tmp_path: Path) -> None:
-    """Who is outside them is skipped where no deadline lets them wait; each by their own zone."""
+    """A target outside them by its own zone is skipped, as no deadline lets it wait."""
     hour = datetime.now(UTC).hour
     # Where it is half past three in the morning or so, and where it is twelve hours later.
     ahead = next(ahead for ahead in range(-11, 12) if 3 <= (hour + ahead) % 24 <= 8)
@@ -263,7 +348,11 @@ async def test_calling_hours(shell: "Shell", emulator: Emulator, tmp_path: Path)
     rows = [f"+155586753{number:02},{zone}" for number, zone in enumerate(zones)]
     file.write_text("\n".join(["to,time_zone", *rows]))
     ended = await shell.run("dial", str(file), *TO_STANDUP, "--hours", "0:00-12:00")
-    assert (ended.code, ended.out.splitlines()[-1]) == (0, "1 placed, 1 skipped")
+    assert "not now      1: it is outside its calling hours at this time" in ended.out
+    assert (ended.code, ended.out.splitlines()[-1]) == (
+        1,
+        "1 placed, 1 skipped (1: outside calling hours)",
+    )
     assert emulator.rings("+15558675300") == 1
 
 
@@ -301,7 +390,7 @@ async def test_json_lines_and_rooms(shell: "Shell", emulator: Emulator, tmp_path
 async def test_wrong_credentials_and_dead_hosts_end_it_at_once(
     shell: "Shell", emulator: Emulator, tmp_path: Path
 ) -> None:
-    """What makes every call impossible is said before the first one is tried."""
+    """A mistake that makes every call impossible is printed before the first one is tried."""
     file = people(tmp_path, 3)
     refused = await shell.run("dial", file, *TO_STANDUP, TWILIO_AUTH_TOKEN="wrong")
     assert (refused.code, emulator.count("create")) == (3, 0)
@@ -325,17 +414,72 @@ async def test_ctrl_c_stops_and_the_printed_command_goes_on(
     assert 3 <= called < 60
     printed = stopped.err.splitlines()[-1].strip()
     assert stopped.out.splitlines()[-1] == f"{called} placed, {60 - called} left"
-    assert printed == shlex.join(["conference-async", *command])
+    assert printed == f"conference-async campaign resume {command[1]}.standup.ledger"
+    assert CALLER not in stopped.err
     resumed = await shell.process(*shlex.split(printed)[1:])
     assert (resumed.code, resumed.out.splitlines()[-1]) == (0, "60 placed")
     assert set(emulator.ring_counts.values()) == {1}
     assert len(emulator.ring_counts) == 60
 
 
+async def test_a_service_out_of_reach_is_said_once(
+    shell: "Shell", emulator: Emulator, tmp_path: Path
+) -> None:
+    """A run that stands still says why, and when it goes on; everybody is called once."""
+    process = await shell.start("dial", people(tmp_path, 20), *TO_STANDUP[:4], "--cps", "10")
+    assert process.stderr is not None
+    while len(emulator.starts) < 3:  # noqa: ASYNC110 -- another process has to get there
+        await asyncio.sleep(0.02)
+    await emulator.stop_listening()
+    said = await process.stderr.readuntil(b"cannot be reached; it is tried again until Ctrl-C\n")
+    await emulator.start_listening()
+    ended = await shell.end(process)
+    assert (ended.code, ended.out.splitlines()[-1]) == (0, "20 placed")
+    assert ended.err.count("the service answers again") == 1
+    assert "cannot be reached" not in ended.err
+    assert b"answers again" not in said
+    assert set(emulator.ring_counts.values()) == {1}
+
+
+@pytest.mark.parametrize(
+    ("ledger", "says"),
+    [
+        ("/tmp/my people/a.ledger", "  conference-async campaign resume '/tmp/my people/a.ledger'"),
+        ("/tmp/+15558675310.ledger", "run the same command again"),
+        ("/tmp/\u202e.ledger", "run the same command again"),
+        ("postgresql://bob:p@ss/w@db/calls", "run the same command again"),
+    ],
+)
+def test_what_goes_on_holds_no_secret(ledger: str, says: str) -> None:
+    """The line can be pasted into a shell; a number or a password is not in it."""
+    assert says in how_to_go_on(ledger)
+    assert "p@ss" not in how_to_go_on(ledger)
+    assert "5310" not in how_to_go_on(ledger)
+
+
+@pytest.mark.parametrize(
+    ("dsn", "says"),
+    [
+        ("postgresql://host/calls", "--watch 'postgresql://host/calls#to%20all'"),
+        ("postgresql://bob@host/calls", "--watch 'postgresql://bob@host/calls#to%20all'"),
+        ("postgresql://bob:p%40ss@h:1/calls", "--watch 'postgresql://bob@h:1/calls#to%20all'"),
+        ("postgresql:///calls?host=/tmp", "--watch 'postgresql:///calls?host=/tmp#to%20all'"),
+        ("postgresql://host/calls?password=p%40ss", None),
+        ("postgresql://host/+15558675310", None),
+    ],
+)
+def test_what_watches_holds_no_secret(dsn: str, says: str | None) -> None:
+    """The line can be pasted into a shell; a number or a password is not in it."""
+    told = how_to_watch(dsn, "to all")
+    assert (told is None) == (says is None)
+    assert says is None or says in str(told)
+    assert "ss@" not in str(told)
+
+
 async def test_ctrl_c_twice_does_not_wait(
     shell: "Shell", emulator: Emulator, tmp_path: Path
 ) -> None:
-    """Whoever is in a hurry gets out, and what was in flight is unknown, not forgotten."""
+    """A second Ctrl-C ends the command at once, and creates in flight are kept as unknown."""
     emulator.faults.add(Fault.STALL, times=100)
     ledger = tmp_path / "my.ledger"
     command = ("dial", people(tmp_path, 3), *TO_STANDUP, "--ledger", str(ledger), "--json")

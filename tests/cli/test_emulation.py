@@ -4,6 +4,7 @@ import asyncio
 import signal
 from typing import TYPE_CHECKING
 
+import aiohttp
 import pytest
 
 from conference_async.emulator.numbers import BUSY
@@ -44,13 +45,15 @@ async def test_emulator_takes_the_account_of_the_environment(bare_shell: "Shell"
         TWILIO_ACCOUNT_SID="AC" + "1" * 32,
         TWILIO_AUTH_TOKEN="the-token",
         TWILIO_API_KEY="SK" + "2" * 32,
+        TWILIO_CLIENT_ID="OQ" + "3" * 32,
     )
     assert process.stdout is not None
-    url, *lines = [(await process.stdout.readline()).decode().strip() for _ in range(5)]
+    url, *lines = [(await process.stdout.readline()).decode().strip() for _ in range(6)]
     assert lines[1:] == [
         "# TWILIO_ACCOUNT_SID is the one of this environment",
         "# TWILIO_AUTH_TOKEN is the one of this environment",
         "unset TWILIO_API_KEY TWILIO_API_SECRET",
+        "unset TWILIO_CLIENT_ID TWILIO_CLIENT_SECRET",
     ]
     listed = await bare_shell.run(
         "conferences",
@@ -69,4 +72,67 @@ async def test_emulator_needs_a_free_port(bare_shell: "Shell") -> None:
         port = taken.sockets[0].getsockname()[1]
         ended = await bare_shell.process("emulator", "--port", str(port))
     assert ended.code == 2
-    assert f"cannot listen on 127.0.0.1, port {port}: address already in use; " in ended.err
+    assert f"cannot listen on 127.0.0.1, port {port}: Address already in use; " in ended.err
+
+
+async def test_emulator_beyond_this_machine_prints_what_its_page_asks_for(
+    bare_shell: "Shell",
+) -> None:
+    """The token of page and control API is a line to paste, and other machines are mentioned."""
+    process = await bare_shell.start("emulator", "--port", "0", "--host", "0.0.0.0")
+    assert process.stdout is not None
+    lines = [(await process.stdout.readline()).decode().strip() for _ in range(7)]
+    port, password = lines[0].rpartition(":")[2], lines[4].rpartition("=")[2]
+    async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session:
+        async with session.get("/") as refused:
+            assert refused.status == 401
+        async with session.get("/", headers={"Authorization": f"Bearer {password}"}) as shown:
+            assert shown.status == 200
+    process.send_signal(signal.SIGINT)
+    ended = await bare_shell.end(process)
+
+    assert lines[4].startswith("export CONFERENCE_ASYNC_CONTROL_TOKEN=")
+    assert lines[5].endswith("; other machines reach it")
+    assert ended.code == 0
+    assert password not in ended.err
+
+
+@pytest.mark.parametrize("given", ["option", "environment"])
+async def test_emulator_takes_a_token_for_its_control(bare_shell: "Shell", given: str) -> None:
+    """Given by an option or the environment it is asked for, on loopback too, and not printed."""
+    options = ["--control-token", "the-token"] if given == "option" else []
+    environment = {} if options else {"CONFERENCE_ASYNC_CONTROL_TOKEN": "the-token"}
+    process = await bare_shell.start("emulator", "--port", "0", *options, **environment)
+    assert process.stdout is not None
+    lines = [(await process.stdout.readline()).decode().strip() for _ in range(6)]
+    headers = {"Authorization": "Bearer the-token"}
+    async with aiohttp.ClientSession(lines[0]) as session:
+        async with session.get("/control/clock") as refused:
+            assert refused.status == 401
+        async with session.get("/control/clock", headers=headers) as shown:
+            assert shown.status == 200
+    process.send_signal(signal.SIGINT)
+    await bare_shell.end(process)
+
+    assert lines[4] == f"# its page is at {lines[0]}/, its control API below /control/"
+    assert "the-token" not in "".join(lines)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "account", "said"),
+    [
+        ([], "AC1", "account_sid must be AC and 32 hexadecimal digits; account and token come"),
+        (["--cps", "inf"], "", "cps must be finite and above 0, not inf"),
+    ],
+)
+async def test_emulator_refuses_what_cannot_be(
+    bare_shell: "Shell", arguments: list[str], account: str, said: str
+) -> None:
+    """An odd account in the environment, or an odd pace, is said in one line."""
+    refused = await bare_shell.run(
+        "emulator", "--port", "0", *arguments, TWILIO_ACCOUNT_SID=account
+    )
+
+    assert refused.code != 0
+    assert said in refused.err
+    assert "should not happen" not in refused.err

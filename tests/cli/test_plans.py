@@ -1,4 +1,4 @@
-"""What is said of a plan before anybody is called."""
+"""The preview of a plan, printed before anybody is called."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING

@@ -1,16 +1,16 @@
-"""Whatever goes wrong ends as one line on stderr and a documented exit code."""
+"""Everything that goes wrong ends as one line on stderr and a documented exit code."""
 
 import asyncio
-import logging
+import itertools
 import os
 import signal
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from conference_async import errors
-from conference_async.cli.narration import narrated
 from conference_async.cli.problems import LEGEND, guarded, report
 from conference_async.emulator import Emulator, Fault
 
@@ -57,6 +57,13 @@ def test_every_error_has_its_code(
     assert f"{code} " in LEGEND
 
 
+async def test_examples_in_an_error_are_shown_whole(shell: "Shell") -> None:
+    """What is to be typed instead is no secret of anybody's."""
+    ended = await shell.run(*CREATE[:-1], "nobody")
+
+    assert_one_line(ended, 2, "sip:name@company.com, client:name or app:AP")
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -71,6 +78,66 @@ async def test_wrong_usage_leads_to_the_help(
 ) -> None:
     """To that of the command which was meant."""
     assert_one_line(await shell.run(*arguments), 2, words)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://bob:p@ss/s3cret@127.0.0.1:1/calls",
+        "postgresql://bob:p#s3cret@127.0.0.1:1/calls",
+        "postgresql://bob:s3cret@127.0.0.1:1/calls?x=y",
+        "postgresql://127.0.0.1:1/calls?password=s3cret&x=y",
+        "postgresql://bob:s3cret@[::1/calls",
+    ],
+)
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["campaign", "status"],
+        ["campaign", "pause"],
+        ["campaign", "stat"],
+        ["worker", "--ledger"],
+        ["worker", "--leger"],
+        ["cluster", "set-up", "--ledger"],
+    ],
+    ids=" ".join,
+)
+async def test_no_password_of_a_database_is_printed(
+    shell: "Shell", command: list[str], url: str
+) -> None:
+    """A mistake in a URL or a command is one line, without the secret."""
+    ended = await shell.run(*command, url)
+    assert ended.code == 2
+    assert ended.err.startswith("conference-async: error: ")
+    assert "s3cret" not in ended.out + ended.err
+
+
+async def test_a_plan_shows_no_password(shell: "Shell", tmp_path: Path) -> None:
+    """The ledger is named without it, for people and for machines, also where it is unclear."""
+    (tmp_path / "people.csv").write_text("to\n+15558675310\n")
+    for form, (password, code) in itertools.product(
+        ([], ["--json"]), [("p%40s%2Fs3cret", 0), ("p@s/s3cret", 2)]
+    ):
+        ended = await shell.run(
+            *("dial", str(tmp_path / "people.csv"), "--conference", "standup", *CREATE[2:4]),
+            *("--emulator", "--dry-run", "--ledger", f"postgresql://bob:{password}@db/c", *form),
+        )
+        assert ended.code == code
+        assert "s3cret" not in ended.out + ended.err
+
+
+async def test_letters_that_a_terminal_lacks_are_spelled_out(
+    shell: "Shell", tmp_path: Path
+) -> None:
+    """A name of another script is no reason to break off, even in an old locale."""
+    (tmp_path / "people.csv").write_text("to,né\n+15558675310,x\n", encoding="utf-8")
+    ended = await shell.process(
+        *("dial", str(tmp_path / "people.csv"), "--conference", "standup", *CREATE[2:4]),
+        "--dry-run",
+        PYTHONIOENCODING="ascii",
+    )
+    assert ended.code == 0
+    assert r"ignored: n\xe9" in ended.out
 
 
 def test_a_defect_is_one_line_too(capsys: pytest.CaptureFixture[str]) -> None:
@@ -160,17 +227,6 @@ async def test_a_create_interrupted_in_flight_is_in_doubt(
     ended = await shell.end(process)
     assert ended.code == 5
     assert "It may have been placed" in ended.err
-
-
-def test_a_worker_tells_what_happens_to_it(capsys: pytest.CaptureFixture[str]) -> None:
-    """Our warnings are a line each, numbers masked; tracebacks of those beneath are left out."""
-    with narrated():
-        logging.getLogger("conference_async.cluster").warning("nobody calls %s", "+15558675310")
-        logging.getLogger("conference_async.cluster").info("nothing new")
-        logging.getLogger("procrastinate.worker").error("many lines")
-    logging.getLogger("conference_async.cluster").warning("not told any more")
-    assert capsys.readouterr().err == "conference-async: nobody calls ***5310\n"
-    assert logging.getLogger("procrastinate").level == logging.NOTSET
 
 
 @pytest.mark.parametrize("command", [["completion", "bash"], ["list", "standup", "--json"]])

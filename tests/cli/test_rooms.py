@@ -1,6 +1,7 @@
 """Commands about conferences and the people in them."""
 
 import asyncio
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -25,7 +26,7 @@ async def people(shell: "Shell", emulator: Emulator) -> list[Call]:
 
 
 async def test_create_sends_every_option_once(shell: "Shell", emulator: Emulator) -> None:
-    """What is typed is what the service gets, flags, words and unknown parameters included."""
+    """The service gets what was typed, flags, words and unknown parameters included."""
     ended = await shell.run(
         *("create", "standup", "--from", CALLER, "--to", ALICE, "--label", "a b"),
         *("--no-early-media", "--timeout", "20", "--beep", "onEnter", "--wait-url", ""),
@@ -49,6 +50,24 @@ async def test_create_sends_every_option_once(shell: "Shell", emulator: Emulator
         "Brand": ["new"],
     }
     assert ended.err == f"conference-async: dialling through {emulator.base_url}\n"
+
+
+async def test_create_once(shell: "Shell", emulator: Emulator, tmp_path: Path) -> None:
+    """The same key dials once, says so, and takes no other request; a key needs its journal."""
+    key = ("--once", "order-42", "--journal", str(tmp_path / "calls.db"))
+    create = ("create", "standup", "--from", CALLER, "--to")
+    first = await shell.run(*create, ALICE, *key, "--json")
+    again = await shell.run(*create, ALICE, *key, "--json")
+    other = await shell.run(*create, BOB, *key)
+    alone = await shell.run(*create, BOB, *key[:2])
+
+    assert (first.code, again.code, other.code, alone.code) == (0, 0, 2, 2)
+    assert first.json["call_sid"] == again.json["call_sid"]
+    assert (first.json["repeated"], again.json["repeated"]) == (False, True)
+    assert "nobody was dialled now" in again.err
+    assert "was used for another" in other.err
+    assert "--once and --journal belong together" in alone.err
+    assert emulator.ring_counts == {ALICE: 1}
 
 
 async def test_people_are_listed_in_lines_and_as_json(shell: "Shell", people: list[Call]) -> None:

@@ -57,18 +57,15 @@ def test_the_help_lists_commands_and_exit_codes(capsys: pytest.CaptureFixture[st
     assert run([]) == 0
     said = capsys.readouterr().out
     assert "Let nobody hear a participant." in said
-    assert "130 interrupted" in said
+    assert "130 interrupted" in " ".join(said.split())
 
 
-def test_create_has_an_option_for_every_parameter(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The options are those of the request, written down once."""
-    monkeypatch.setenv("COLUMNS", "200")
-    run(["create", "--help"])
-    said = capsys.readouterr().out
+async def test_create_has_an_option_for_every_parameter(bare_shell: "Shell") -> None:
+    """The options are those of the request; none is broken on a terminal of 80 columns."""
+    said = (await bare_shell.process("create", "--help", COLUMNS="80")).out
     for field in attrs.fields(NewParticipant):
         assert f"--{field.name.strip('_').replace('_', '-')} " in said
+    assert max(map(len, said.splitlines())) <= 80
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
@@ -95,7 +92,7 @@ def test_completion_for_each_shell(shell: str, capsys: pytest.CaptureFixture[str
 def test_a_shell_takes_its_completion(
     shell: str, words: str, says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """What was printed for a shell is known to it once it was read, and no file is a command."""
+    """A shell that has read its script completes our commands, and takes no file for one."""
     if (program := shutil.which(shell)) is None:
         pytest.skip(f"{shell} is not installed")
     run(["completion", shell])
@@ -119,17 +116,48 @@ async def test_version(bare_shell: "Shell") -> None:
     assert (ended.code, ended.out, ended.err) == (0, f"{conference_async.__version__}\n", "")
 
 
-def test_the_version_loads_nothing_that_it_does_not_need() -> None:
-    """Neither client, emulator nor tables are loaded before a command needs them."""
+CLIENT = ("aiohttp", "cattrs", "phonenumbers", "conference_async.client")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "unneeded"),
+    [
+        (["--version"], ("cyclopts", "rich", *CLIENT)),
+        (["--help"], ("conference_async.cli.output", *CLIENT)),
+        (["dial", "--help"], CLIENT),
+        (["page", "--help"], CLIENT),
+        (["campaign", "--help"], CLIENT),
+        (["worker", "--help"], CLIENT),
+        (["emulator", "--help"], ("conference_async.emulator", *CLIENT)),
+        (["dial", "nobody.csv", "--priority", "1"], CLIENT),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_nothing_is_loaded_before_it_is_needed(
+    arguments: list[str], unneeded: tuple[str, ...]
+) -> None:
+    """Who asks for the version, for help or for what cannot be waits for no client."""
     script = (
-        "import sys\nfrom conference_async.cli.app import run\nrun(['--version'])\n"
-        "heavy = {'aiohttp', 'cattrs', 'phonenumbers', 'conference_async.cli.output'}\n"
-        "print(heavy & set(sys.modules))"
+        "import sys\nfrom conference_async.cli import main\n"
+        "try:\n    main()\nexcept SystemExit:\n    pass\n"
+        f"print('loaded:', {{*{unneeded!r}}} & set(sys.modules))"
     )
     ended = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+        [sys.executable, "-c", script, *arguments], capture_output=True, text=True, check=True
     )
-    assert ended.stdout == f"{conference_async.__version__}\nset()\n"
+    assert ended.stdout.endswith("loaded: set()\n")
+
+
+def test_the_overview_says_of_each_command_what_it_says_of_itself(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """It is written down beside the commands, so that none has to be loaded for it."""
+    assert run(["--help"]) == 0
+    overview = capsys.readouterr().out
+    for name in COMMANDS:
+        assert app[name].help
+    app(["--help"], exit_on_error=False, result_action="return_value")
+    assert capsys.readouterr().out == overview
 
 
 @pytest.mark.parametrize("missing", ["cyclopts", "rich", "phonenumbers"])

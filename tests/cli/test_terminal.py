@@ -1,4 +1,4 @@
-"""What a person sees at a terminal."""
+"""The command line as a person sees it at a terminal."""
 
 import re
 from pathlib import Path
@@ -59,7 +59,7 @@ async def test_80_columns_show_all_of_a_participant(shell: "Shell") -> None:
 async def test_problems_are_told_above_the_bar(
     shell: "Shell", emulator: Emulator, tmp_path: Path
 ) -> None:
-    """Who was refused is said while the bar goes on."""
+    """A refusal is printed above the bar, which goes on."""
     emulator.faults.add(Fault.LABEL_CLASH, to="+15558675311")
     people = tmp_path / "people.csv"
     people.write_text("to,label\n+15558675310,alice\n+15558675311,bob\n")
@@ -69,3 +69,29 @@ async def test_problems_are_told_above_the_bar(
     plain = ESCAPE.sub("", ended.out)
     assert "conference-async: ***5311 refused: " in plain
     assert re.search(r"2/2 .*1 placed, 1 refused|2/2 .*1 refused, 1 placed", plain)
+
+
+async def test_lines_break_between_words(bare_shell: "Shell", tmp_path: Path) -> None:
+    """The problems fit a terminal of 80 by 24, and the sum is on its last lines."""
+    people = tmp_path / "people.csv"
+    people.write_text("to\n+15558675310\n" + "15558675311\n" * 30)
+    to = ("--conference", "standup", "--from", "+15017122661", "--skip-bad-rows", "--dry-run")
+    ended = await bare_shell.terminal("dial", str(people), *to, "--emulator")
+    lines = ESCAPE.sub("", ended.out).splitlines()
+    assert ended.code == 0
+    assert max(len(line) for line in lines if str(tmp_path) not in line) <= 80
+    last = [line.split()[0] for line in lines[-6:] if not line.startswith(" ")]
+    assert last == ["to", "conferences", "takes", "ledger"]
+
+
+@pytest.mark.parametrize("form", [[], ["--json"]])
+async def test_nothing_from_outside_moves_the_cursor(
+    shell: "Shell", emulator: Emulator, tmp_path: Path, form: list[str]
+) -> None:
+    """Labels and names are shown with their escapes and marks spelled out, in JSON too."""
+    label = "al\u202eice\u200b"
+    assert (await shell.run(*CREATE, "--label", label, *form)).code == 0
+    for arguments in (["list", "standup"], ["show", "standup", label]):
+        ended = await shell.run(*arguments, *form)
+        assert all(line.isprintable() for line in re.split(r"[\n\t]", ended.out))
+        assert (r"al\u202eice\u200b" if form else "al<U+202E>ice<U+200B>") in ended.out

@@ -1,11 +1,12 @@
-"""What a run has yet to do: in order, in time, and bounded."""
+"""The jobs that a run has yet to do: in order, in time, and bounded."""
 
 import asyncio
 
 import pytest
 
-from conference_async.dialer import Outcome, Target
-from conference_async.dialer.backlog import LATER, READY, Backlog, Job
+from conference_async import Outcome
+from conference_async.dialer import Target
+from conference_async.dialer.local.backlog import LATER, READY, Backlog, Job
 from conference_async.models import NewParticipant
 
 TEMPLATE = NewParticipant(from_="+15017122661", to="client:alice")
@@ -27,7 +28,7 @@ async def row(backlog: Backlog) -> int:
 
 @pytest.mark.looptime
 async def test_jobs_are_taken_in_order_and_in_time() -> None:
-    """What is put back comes first; what is put off comes when it is due, not before."""
+    """A job that is put back comes first; one that is put off comes when it is due, not before."""
     backlog, loop = Backlog(), asyncio.get_running_loop()
     for number in range(3):
         await backlog.add(job(number))

@@ -1,18 +1,27 @@
 """One call to one target, where somebody else took its worker for dead meanwhile."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 
 import attrs
 import pytest
 
-from conference_async import ConferenceClient, Credentials, NewParticipant
-from conference_async.dialer import Campaign, Ledger, Outcome, State
-from conference_async.dialer.execution import HOLD, Executor, _Execution
+from conference_async import (
+    ConferenceClient,
+    Credentials,
+    Ledger,
+    NewParticipant,
+    Outcome,
+    RetryPolicy,
+    State,
+)
+from conference_async.dialer import Campaign
+from conference_async.dialer.calling.execution import CLAIM_STANDS, Executor, _Execution
 from conference_async.emulator import Emulator, Fault
-from conference_async.errors import LedgerError, NotAuthorized
-from conference_async.models import Participant
+from conference_async.errors import LedgerError, NotAuthorized, NotSent
+from conference_async.models import Participant, is_minted
 
 NOW = datetime(2026, 1, 31, 12, 30, tzinfo=UTC)
 TO = "+15558675310"
@@ -35,7 +44,7 @@ class Clock:
 
 @attrs.define
 class Desk:
-    """What calls one target, and what the ledger has of it."""
+    """An executor with its ledger and one planned target."""
 
     executor: Executor
     clock: Clock
@@ -101,20 +110,84 @@ async def test_what_another_found_out_is_no_contradiction(desk: Desk) -> None:
 
 
 @pytest.mark.looptime
-async def test_a_second_execution_is_noticed(desk: Desk) -> None:
-    """The target is another's: nothing is written, and nothing more is dialled."""
-    desk.meanwhile(lambda claim: attrs.evolve(claim, state=State.SKIPPED, token="theirs"))
+@pytest.mark.parametrize("state", [State.SENDING, State.UNKNOWN, State.SKIPPED])
+async def test_a_second_execution_is_noticed(desk: Desk, state: State) -> None:
+    """The target is another's, by its token: nothing is written, and nothing more is dialled."""
+    desk.meanwhile(lambda claim: attrs.evolve(claim, state=state, token="theirs"))
 
-    with pytest.raises(LedgerError, match="another program changed the ledger"):
+    with pytest.raises(
+        LedgerError, match=r"^another program changed the ledger; nothing more is dialled$"
+    ):
         await desk.call()
-    assert (await desk.known()).token == "theirs"
+    assert ((await desk.known()).token, (await desk.known()).state) == ("theirs", state)
+
+
+@pytest.mark.looptime
+async def test_a_bystander_is_not_taken_for_whom_we_called(
+    desk: Desk, client: ConferenceClient
+) -> None:
+    """Somebody sat in the room under that label before the claim; a person decides."""
+    await client.conferences("standup").participants.create(NEW)
+    await asyncio.sleep(10)
+    claim = PLANNED.claimed("ours", "alice", NOW)
+    await desk.ledger.swap(PLANNED, claim)
+
+    ((outcome, participant),) = await desk.executor.look_up([claim], again=False)
+
+    assert (outcome.state, participant) == (State.UNKNOWN, None)
+    assert outcome == await desk.known()
+    assert outcome == claim.unknown(
+        "its label belongs to somebody who was in the conference before; give each target a label "
+        "of its own, and let a person decide",
+        NOW,
+    )
+
+
+@pytest.mark.looptime
+async def test_what_was_placed_since_the_claim_is_ours(
+    desk: Desk, client: ConferenceClient
+) -> None:
+    """By the time that has passed on the clock of the run."""
+    claim = PLANNED.claimed("ours", "alice", NOW)
+    await desk.ledger.swap(PLANNED, claim)
+    call = await client.conferences("standup").participants.create(NEW)
+    desk.clock.now += timedelta(seconds=10)
+    await asyncio.sleep(10)
+
+    ((outcome, participant),) = await desk.executor.look_up([claim], again=False)
+
+    assert (outcome.state, outcome.call_sid) == (State.PLACED, call.call_sid)
+    assert participant is not None
+    assert participant.reconciled
+
+
+@pytest.mark.looptime
+async def test_a_label_that_is_kept_finds_the_first_call(
+    desk: Desk, client: ConferenceClient, emulator: Emulator
+) -> None:
+    """Unknown, called again a minute later, refused for its label: the first call was placed."""
+    first = PLANNED.claimed("first", "alice", NOW)
+    await desk.ledger.swap(PLANNED, first)
+    call = await client.conferences("standup").participants.create(NEW)
+    unknown = first.unknown("no answer", NOW)
+    again = unknown.again("as asked for")
+    await desk.ledger.swap(first, unknown)
+    await desk.ledger.swap(unknown, again)
+    desk.clock.now += timedelta(seconds=60)
+    await asyncio.sleep(60)
+
+    outcome, _ = await desk.executor.call(again, NEW, lambda: None)
+
+    assert (outcome.state, outcome.call_sid) == (State.PLACED, call.call_sid)
+    assert (outcome.attempts, outcome.sent_at) == (2, NOW)
+    assert emulator.rings(TO) == 1
 
 
 @pytest.mark.looptime
 async def test_a_claim_of_long_ago_is_asked_after(desk: Desk, emulator: Emulator) -> None:
-    """Before a request is repeated, where much time has passed; it still stands."""
-    emulator.faults.add(Fault.TOO_MANY)
-    desk.clock.step = HOLD + 1
+    """Before each repeated request, where much time has passed; it still stands."""
+    emulator.faults.add(Fault.TOO_MANY, times=2)
+    desk.clock.step = CLAIM_STANDS + 1
 
     assert (await desk.call()).state is State.PLACED
     assert emulator.rings(TO) == 1
@@ -124,7 +197,7 @@ async def test_a_claim_of_long_ago_is_asked_after(desk: Desk, emulator: Emulator
 async def test_a_claim_that_was_lost_is_not_used(desk: Desk, emulator: Emulator) -> None:
     """Another has decided about the target meanwhile: the request is not repeated."""
     emulator.faults.add(Fault.TOO_MANY)
-    desk.clock.step = HOLD + 1
+    desk.clock.step = CLAIM_STANDS + 1
     desk.meanwhile(lambda claim: claim.unknown("its worker is gone", NOW))
 
     with pytest.raises(LedgerError, match="took the target over"):
@@ -133,17 +206,232 @@ async def test_a_claim_that_was_lost_is_not_used(desk: Desk, emulator: Emulator)
 
 
 @pytest.mark.looptime
-async def test_a_first_turn_that_came_too_late_leaves_it_planned(desk: Desk) -> None:
-    """Guessed unknown by another, and known here not to have been sent."""
+@pytest.mark.parametrize(
+    ("number", "left"),
+    [
+        (1, attrs.evolve(PLANNED, reason="its turn came too late")),
+        (2, PLANNED.claimed("ours", "alice", NOW).unknown("its worker is gone", NOW)),
+    ],
+)
+async def test_only_a_first_turn_that_came_too_late_leaves_it_planned(
+    desk: Desk, number: int, left: Outcome
+) -> None:
+    """Guessed unknown by another, it stays so if an earlier attempt may have rung."""
     execution = _Execution(desk.executor, PLANNED, lambda: None)
     await execution._before_send("alice", 1)
     claim = await desk.known()
     await desk.ledger.swap(claim, claim.unknown("its worker is gone", NOW))
-    desk.clock.step = HOLD + 1
+    desk.clock.step = CLAIM_STANDS + 1
 
-    with pytest.raises(LedgerError, match="took the target over"):
-        await execution._before_send("alice", 1)
-    assert (await desk.known()).state is State.PLANNED
+    with pytest.raises(
+        LedgerError, match=r"^another program took the target over; it is not called from here$"
+    ):
+        await execution._before_send("alice", number)
+    known = await desk.known()
+    assert known == attrs.evolve(left, token=known.token)
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize(
+    ("fault", "state", "reason"),
+    [
+        (None, State.PLACED, None),
+        (Fault.RESET_AFTER, State.PLACED, "found by its label"),
+        (Fault.LABEL_CLASH, State.REFUSED, "the service answered 400, error 16026"),
+        (
+            Fault.RESET_BEFORE,
+            State.UNKNOWN,
+            "create in 'standup' with label '.*Nothing was placed",
+        ),
+        ("gone", State.PLANNED, "create: .*nothing was sent"),
+    ],
+)
+async def test_what_the_service_did_is_written_down_whole(
+    desk: Desk, emulator: Emulator, fault: Fault | str | None, state: State, reason: str | None
+) -> None:
+    """The ledger holds the instant, the label, the SIDs and the reason."""
+    if fault == "gone":
+        await emulator.stop_listening()
+    elif isinstance(fault, Fault):
+        emulator.faults.add(fault)
+    retry = RetryPolicy(attempts=1, lookups=2)
+    view = desk.executor.client.with_options(retry=retry, mint_labels=False, deadline=0.001)
+    desk.executor = attrs.evolve(desk.executor, client=view)
+    emulator.latency = 0.01  # more than the client's deadline, which is not the campaign's
+    # Without a label of its own, the campaign mints one all the same.
+    label = "alice" if fault is Fault.LABEL_CLASH else None
+
+    outcome, participant = await desk.executor.call(
+        PLANNED, attrs.evolve(NEW, label=label), lambda: None
+    )
+
+    assert outcome.state is state
+    assert re.match(f"(?s){reason}", outcome.reason or "None")
+    assert (participant is not None) == (state is State.PLACED)
+    if state is State.PLANNED:
+        assert outcome == attrs.evolve(PLANNED, reason=outcome.reason)
+        return
+    assert outcome == await desk.known()
+    assert len(outcome.token or "") == 16
+    assert outcome.label == label or is_minted(outcome.label or "")
+    assert (outcome.attempts, outcome.sent_at, outcome.ended_at) == (1, NOW, NOW)
+    if participant is not None:
+        assert outcome.call_sid == participant.call_sid
+        assert outcome.conference_sid == participant.conference_sid
+
+
+@pytest.mark.looptime
+async def test_what_is_not_found_is_for_a_person(desk: Desk, emulator: Emulator) -> None:
+    """Nobody knows who called: the label is looked for among the living, and that is all."""
+    claim = PLANNED.claimed("ours", "alice", NOW)
+    await desk.ledger.swap(PLANNED, claim)
+    retry = RetryPolicy(settled=3)
+    view = desk.executor.client.with_options(retry=retry, deadline=0.001)
+    desk.executor = attrs.evolve(desk.executor, client=view)
+    emulator.latency = 0.01  # more than the client's deadline, which is not the campaign's
+    began = asyncio.get_running_loop().time()
+
+    ((found, participant),) = await desk.executor.look_up([claim], again=True)
+
+    assert participant is None
+    assert found == await desk.known()
+    assert found.state is State.UNKNOWN
+    assert re.fullmatch(
+        r"it may have been called: looked for its label at \S+: no live participant has it; looked "
+        r"for it in the call log at \S+: it can be searched for phone numbers in E.164 only, such "
+        r"as \*\*\*5310; look yourself, or let a person decide",
+        found.reason or "",
+    )
+    assert asyncio.get_running_loop().time() - began == pytest.approx(3, abs=0.1)
+    assert emulator.count("conferences.list") == 2 * 2  # in progress or about to be, at either end
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize("again", [True, False])
+async def test_what_was_not_placed_is_called_again_where_that_was_chosen(
+    desk: Desk, emulator: Emulator, again: bool
+) -> None:
+    """With the label that it had, and only by whoever knows that nobody has it in hand."""
+    planned = attrs.evolve(PLANNED, caller=NEW.from_)
+    claim = planned.claimed("ours", "alice", NOW)
+    await desk.ledger.swap(PLANNED, claim)
+    view = desk.executor.client.with_options(retry_unknown="when-absent")
+    desk.executor = attrs.evolve(desk.executor, client=view)
+
+    ((found, participant),) = await desk.executor.look_up([claim], again=again)
+
+    assert participant is None
+    assert found == await desk.known()
+    assert (found.reason or "").startswith("nothing was placed")
+    assert (found.state, found.label) == (State.PLANNED if again else State.UNKNOWN, "alice")
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize(("failures", "state"), [(1, State.PLACED), (6, State.SENDING)])
+async def test_a_look_that_fails_is_repeated_and_decides_nothing(
+    desk: Desk, client: ConferenceClient, emulator: Emulator, failures: int, state: State
+) -> None:
+    """A service that is away for all looks leaves the target as it was."""
+    claim = PLANNED.claimed("ours", "alice", NOW)
+    await desk.ledger.swap(PLANNED, claim)
+    await client.conferences("standup").participants.create(NEW)
+    emulator.faults.add(Fault.FAIL_503, on="conferences.list", times=failures)
+    view = client.with_options(retry=RetryPolicy(lookups=3, base=0.1))
+    desk.executor = attrs.evolve(desk.executor, client=view)
+
+    ((found, participant),) = await desk.executor.look_up([claim], again=False)
+
+    assert found.state is (await desk.known()).state is state
+    assert (participant is None) == (state is State.SENDING)
+    if state is State.PLACED:
+        assert (found.reason, found.ended_at) == ("found by its label", NOW)
+    else:
+        assert (found.reason or "").startswith("it could not be looked up: ")
+        assert attrs.evolve(found, reason=None) == claim
+        assert emulator.count("conferences.list") == 4  # one request for each look
+
+
+@pytest.mark.looptime
+async def test_a_kept_label_is_sent_again(desk: Desk, emulator: Emulator) -> None:
+    """A label in the ledger counts, not the plan's, so that a first call would clash with it."""
+    kept = attrs.evolve(PLANNED, label="kept", sent_at=NOW - timedelta(hours=1), attempts=1)
+
+    outcome, _ = await desk.executor.call(kept, NEW, lambda: None)
+
+    assert emulator.call(outcome.call_sid or "").label == outcome.label == "kept"
+    assert outcome.sent_at == NOW - timedelta(hours=1)
+
+
+@pytest.mark.looptime
+async def test_a_hook_sees_the_label_and_the_number_of_the_attempt(
+    desk: Desk, emulator: Emulator
+) -> None:
+    """The caller's own, as in a create without a campaign."""
+    seen = list[tuple[str | None, int]]()
+
+    async def look(label: str | None, number: int) -> None:
+        seen.append((label, number))
+
+    emulator.faults.add(Fault.TOO_MANY)
+    desk.clock.step = CLAIM_STANDS
+    view = desk.executor.client.with_options(before_send=look)
+    desk.executor = attrs.evolve(desk.executor, client=view)
+
+    assert (await desk.call()).state is State.PLACED
+    assert seen == [("alice", 1), ("alice", 2)]
+
+
+@pytest.mark.looptime
+async def test_a_claim_is_trusted_for_a_while(desk: Desk, emulator: Emulator) -> None:
+    """Ten seconds, the last one included: until then nobody is taken for dead."""
+    emulator.faults.add(Fault.TOO_MANY)
+    desk.clock.step = CLAIM_STANDS
+    desk.meanwhile(lambda claim: claim.unknown("its worker is gone", NOW))
+
+    assert (await desk.call()).state is State.PLACED
+
+
+@pytest.mark.looptime
+async def test_what_is_decided_when_the_slot_is_there_calls_nobody(
+    desk: Desk, emulator: Emulator
+) -> None:
+    """It is raised as it is, and nothing is written."""
+
+    def leaving() -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await desk.executor.call(PLANNED, NEW, leaving)
+    assert await desk.known() == PLANNED
+    assert emulator.count("create") == 0
+
+
+@pytest.mark.looptime
+async def test_what_cannot_be_sent_yet_stays_as_it_was(desk: Desk) -> None:
+    """With the reason, and nothing is written: there is nothing new to know."""
+
+    def leaving() -> None:
+        raise NotSent("the store of the pace is gone")
+
+    outcome, participant = await desk.executor.call(PLANNED, NEW, leaving)
+
+    assert outcome == attrs.evolve(PLANNED, reason="the store of the pace is gone")
+    assert participant is None
+    assert await desk.known() == PLANNED
+
+
+@pytest.mark.looptime
+async def test_a_row_that_changed_before_the_claim_is_not_called(
+    desk: Desk, emulator: Emulator
+) -> None:
+    """Another program has it: this one stops, and says why."""
+    await desk.ledger.swap(PLANNED, PLANNED.claimed("theirs", None, NOW))
+
+    with pytest.raises(
+        LedgerError, match=r"^another program changed the ledger; nothing more is dialled$"
+    ):
+        await desk.executor.call(PLANNED, NEW, lambda: None)
+    assert emulator.count("create") == 0
 
 
 @pytest.mark.looptime
@@ -160,7 +448,7 @@ async def test_cancelled_in_flight_it_is_unknown(desk: Desk, emulator: Emulator)
 
 
 @pytest.mark.looptime
-async def test_who_may_not_call_says_so_and_leaves_it_planned(
+async def test_an_account_that_may_not_call_says_so_and_leaves_it_planned(
     desk: Desk, emulator: Emulator
 ) -> None:
     """It is the account's fault, not the target's."""

@@ -1,17 +1,21 @@
-"""What a plan makes of files and iterables; nothing here sends anything."""
+"""Plans made of files and iterables; nothing here sends anything."""
 
 import asyncio
 import json
 import os
 import sys
 import textwrap
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
-from typing import Unpack
+from typing import Any, Unpack
 
+import attrs
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from conference_async.dialer import FileOptions, Plan, Preview, Target, phones
+from conference_async import ConferenceError, Plan, Preview
+from conference_async.dialer import FileOptions, Target
 from conference_async.errors import ConfigurationError, InvalidParameter
 from conference_async.models import NewParticipant
 
@@ -114,14 +118,15 @@ async def test_all_bad_rows_are_reported_at_once(tmp_path: Path) -> None:
         "+15558675315,,,,,,one,more\n"
         '"+15558675316"x,,,,,\n'
         "+15558675317,,,,,bob\n"
-        "+15558675318,,,,,bob\n",
+        "+15558675318,,,,,bob\n"
+        f"+15558675319,,{'1' * 5000},,,\n",
     )
 
     problems = await reasons(path)
 
-    assert problems.keys() == {2, 3, 4, 5, 6, 7, 8, 9, 11}
+    assert problems.keys() == {2, 3, 4, 5, 6, 7, 8, 9, 11, 12}
     assert problems[2] == "muted: must be true or false, yes or no, 1 or 0"
-    assert problems[3] == "timeout: must be a whole number"
+    assert problems[3] == problems[12] == "timeout: must be a whole number"
     assert problems[4].startswith("timeout: must be an int from 5 to 600")
     assert problems[5].startswith("wait_url: must be an absolute URL")
     assert problems[6] == "time_zone: 'Dublin' is no time zone; write it as Europe/Dublin"
@@ -143,7 +148,7 @@ async def test_all_bad_rows_are_reported_at_once(tmp_path: Path) -> None:
         ("+1 555 867 5310 ext. 5", "has an extension"),
         ("Alice", "is no phone number"),
         ("911", "no +"),
-        ("mailto:alice@example.com", "must be a phone number, sip:"),
+        ("mailto:alice@example.com", "must be a phone number, or begin with sip:"),
     ],
 )
 async def test_what_cannot_be_dialled_says_why(tmp_path: Path, written: str, reason: str) -> None:
@@ -152,32 +157,6 @@ async def test_what_cannot_be_dialled_says_why(tmp_path: Path, written: str, rea
 
     assert reason in problems[2]
     assert "8675310" not in problems[2]
-
-
-@pytest.mark.parametrize(
-    ("written", "region", "dialled"),
-    [
-        ("+1 (555) 867-5310", None, "+15558675310"),
-        ("+44 (0)20 7946 0958", None, "+442079460958"),
-        ("(555) 867-5310", "US", "+15558675310"),
-        ("15558675310", "US", "+15558675310"),
-        ("020 7946 0958", "GB", "+442079460958"),
-        ("client:alice", "GB", "client:alice"),
-    ],
-)
-def test_numbers_are_brought_into_one_form(written: str, region: str | None, dialled: str) -> None:
-    """However a person wrote it, and whatever country they left out."""
-    assert phones.normalised("to", written, region) == dialled
-
-
-def test_without_the_phone_library_plain_numbers_work(monkeypatch: pytest.MonkeyPatch) -> None:
-    """National numbers are refused with a hint at the extra."""
-    monkeypatch.setitem(sys.modules, "phonenumbers", None)
-
-    assert phones.normalised("to", "+44 20 7946 0958") == "+442079460958"
-    assert phones.time_zones("+442079460958") == ()
-    with pytest.raises(InvalidParameter, match=r"conference-async\[phonenumbers\]"):
-        phones.normalised("to", "020 7946 0958", "GB")
 
 
 async def test_duplicates_are_found_by_number(tmp_path: Path) -> None:
@@ -219,6 +198,34 @@ async def test_targets_are_spread_over_rooms() -> None:
     assert (await plan.preview()).eta(cps=2) == 2
 
 
+async def test_a_caller_is_read_like_a_number(tmp_path: Path) -> None:
+    """A column of callers has the same blanks and invisible marks as one of numbers."""
+    path = csv(
+        tmp_path, "to,from\n+15558675310,+1 501 712-2661\n+15558675311,\u202a+15017122661\u202c\n"
+    )
+    plan = planned(path, skip_bad_rows=True)
+
+    (target,) = await targets(plan)
+
+    assert target.new.from_ == OURS
+    assert (await plan.preview()).problems[0].reason.startswith("from_: holds <U+202A>, <U+202C>")
+
+
+async def test_a_preview_counts_whom_the_rules_withhold(tmp_path: Path) -> None:
+    """By the reason, without which they would count as called; the plan's own count stays."""
+    plan = planned(csv(tmp_path, "to\n" + "".join(f"+1555867{n:04d}\n" for n in range(5))))
+
+    async def why_not(targets: Sequence[Target]) -> list[str | None]:
+        return ["it is odd" if int(target.to[-1]) % 2 else None for target in targets]
+
+    asked = await plan.preview(why_not)
+
+    assert (asked.good, asked.to_call, asked.withheld) == (5, 3, {"it is odd": 2})
+    assert asked.eta(cps=1) == 2
+    assert (await plan.preview()).withheld == {}
+    assert await plan.check() == 5
+
+
 async def test_a_crowded_room_is_noted(tmp_path: Path) -> None:
     """A conference holds 250 at once, which a person should know before dialling."""
     plan = Plan.from_participants([someone(n) for n in range(251)], conference="standup")
@@ -235,7 +242,7 @@ async def test_rooms_of_rows_and_rooms_by_size_exclude_each_other(tmp_path: Path
 
 
 async def test_a_row_needs_a_conference(tmp_path: Path) -> None:
-    """Where neither the row nor the plan names one, nothing is guessed."""
+    """A row is a problem if neither it nor the plan names a conference."""
     plan = planned(csv(tmp_path, "to\n+15558675310\n"), conference=None)
 
     assert "conference: must be given" in (await plan.preview()).problems[0].reason
@@ -257,8 +264,12 @@ def test_rooms_are_numbered_by_name() -> None:
 @pytest.mark.parametrize(
     ("text", "error"),
     [
-        ("+15558675310\n", "one of them 'to'"),
+        ("+15558675310\n", r"none is called 'to'; the first line has '\*\*\*5310'\. Say"),
+        ("Name;Telefon\n", "the first line has 'Name', 'Telefon'"),
+        ("\u202ato\n", r"the first line has '<U\+202A>to'"),
+        (",".join(f"c{n}" for n in range(12)), "'c9', …"),
         ("", "the file is empty"),
+        ("sep=;\n\n", "the file is empty"),
         ("to,To\n", "two columns are 'to'"),
         ("to,machine_detecton\n", "did you mean 'machine_detection'"),
     ],
@@ -267,6 +278,87 @@ async def test_headings_are_checked(tmp_path: Path, text: str, error: str) -> No
     """A misspelt parameter must not be ignored."""
     with pytest.raises(InvalidParameter, match=error):
         await planned(csv(tmp_path, text)).preview()
+
+
+async def test_headings_of_other_names(tmp_path: Path) -> None:
+    """A person's own headings are named once, and then go before those of ours."""
+    path = csv(tmp_path, "Telefon ;to;Wer\n+15558675310;+15558675311;alice\n")
+    plan = planned(path, columns={"telefon": "to", "Wer": "Label"})
+
+    (target,) = await targets(plan)
+
+    assert (target.to, target.new.label) == ("+15558675310", "alice")
+    assert (await plan.preview()).notes == ("columns that are no parameters are ignored: to",)
+    lines = tmp_path / "people.jsonl"
+    lines.write_text('{"Telefon": "+15558675310", "to": 1}\n')
+    of_lines = Plan.from_jsonl(lines, conference="standup", from_=OURS, columns={"Telefon": "to"})
+    assert [target.to for target in await targets(of_lines)] == ["+15558675310"]
+
+
+async def test_headings_that_stand_for_nothing_are_mistakes(tmp_path: Path) -> None:
+    """A column named wrongly, twice, or not in the file is an error that lists what is there."""
+    with pytest.raises(ConfigurationError, match="'lable' is no parameter; did you mean 'label'"):
+        planned(tmp_path, columns={"Wer": "lable"})
+    with pytest.raises(ConfigurationError, match="two headings are to be 'to'"):
+        planned(tmp_path, columns={"Telefon": "to", "Mobil": "to"})
+    with pytest.raises(InvalidParameter, match="no 'telefon'; the first line has 'Tel', 'to'"):
+        await planned(csv(tmp_path, "Tel,to\n"), columns={"Telefon": "to"}).preview()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "sep=;\r\nto;label\r\n+15558675310;a,b\r\n",
+        '\ufeff\n"sep=;"\nto;label\n+15558675310;a,b\n',
+        "SEP=|\nto|label\n+15558675310|a,b\n",
+    ],
+)
+async def test_a_line_that_names_the_separator_is_no_heading(tmp_path: Path, text: str) -> None:
+    """Spreadsheets write one so that the file opens rightly; lines keep their numbers."""
+    (target,) = await targets(planned(csv(tmp_path, text)))
+
+    assert target.new.label == "a,b"
+    assert target.row == text.count("\n")
+
+
+async def test_empty_cells_at_the_end_are_no_cells(tmp_path: Path) -> None:
+    """A spreadsheet fills rows up, and leaves lines of blanks at the end."""
+    path = csv(tmp_path, "to;label\n+15558675310;a;;\n ; ;;\n")
+
+    assert [target.row for target in await targets(planned(path))] == [2]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"default_region": "Germany"}, "two letters"),
+        ({"default_regoin": "DE"}, "default_regoin is no option of a plan"),
+        ({"room_size": 2.5}, "room_size must be 1 to 250"),
+        ({"room_size": "many"}, "room_size must be 1 to 250"),
+    ],
+)
+def test_options_are_checked_before_a_file_is_read(options: FileOptions, words: str) -> None:
+    """A mistake in them is not that of every row."""
+    with pytest.raises(ConfigurationError, match=words):
+        planned(Path("people.csv"), **options)
+
+
+async def test_requests_may_leave_out_their_country() -> None:
+    """With a region their numbers are completed, and a wrong one is a bad row."""
+    people = [NewParticipant(from_=OURS, to=to) for to in ("5558675310", "8675310")]
+    plan = Plan.from_participants(people, conference="standup", default_region="US")
+
+    preview = await plan.preview()
+
+    assert (preview.good, [problem.row for problem in preview.problems]) == (1, [2])
+    (alone,) = await targets(
+        Plan.from_participants(people[:1], conference="standup", default_region="US")
+    )
+    assert (alone.to, alone.new.to, alone.key) == (
+        "+15558675310",
+        "+15558675310",
+        "standup/15558675310",
+    )
 
 
 async def test_other_columns_are_ignored_and_noted(tmp_path: Path) -> None:
@@ -292,6 +384,11 @@ async def test_what_cannot_be_read_is_an_error_of_ours(tmp_path: Path) -> None:
     (tmp_path / "noise.csv").write_bytes(b"to\n\x81\xff\n")
     with pytest.raises(ConfigurationError, match="it is not text"):
         await planned(tmp_path / "noise.csv").preview()
+    (tmp_path / "people.xlsx").write_bytes(b"PK\x03\x04and so on")
+    with pytest.raises(ConfigurationError, match="is a workbook: save it as CSV"):
+        await planned(tmp_path / "people.xlsx").preview()
+    with pytest.raises(ConfigurationError, match=r"cannot read .*embedded null"):
+        await planned(Path("people\x00.csv")).preview()
 
 
 async def test_json_lines_are_rows(tmp_path: Path) -> None:
@@ -310,7 +407,9 @@ async def test_json_lines_are_rows(tmp_path: Path) -> None:
         {"to": "client:alice", "id": "\ud800"},
     ]  # fmt: skip -- a row per line
     path = tmp_path / "people.jsonl"
-    path.write_text("\n".join([*map(json.dumps, lines), "", "{", "[" * 100_000]))
+    odd = ["{", "[" * 100_000, '{"to": ' + "1" * 5000 + "}", '{"to": "client:a", "to": "client:b"}']
+    odd.append('{"to": "client:a", "To": "client:b"}')
+    path.write_text("\n".join([*map(json.dumps, lines), "", *odd]))
     plan = Plan.from_jsonl(path, conference="standup", from_=OURS, skip_bad_rows=True)
 
     first, second = await targets(plan)
@@ -319,7 +418,11 @@ async def test_json_lines_are_rows(tmp_path: Path) -> None:
     assert first.new.muted is True
     assert first.new.extra == {"New": "1"}
     assert (second.new.timeout, second.new.status_callback_event) == (30, ("ringing",))
-    assert {problem.row for problem in preview.problems} == {3, 4, 5, 6, 8, 9}
+    problems = {problem.row: problem.reason for problem in preview.problems}
+    assert problems.keys() == {3, 4, 5, 6, 8, 9, 10, 11, 12}
+    assert problems[8] == problems[9] == "is no JSON"
+    assert problems[10] == "holds a number of too many digits"
+    assert problems[11] == problems[12] == "line: names 'to' twice"
     assert preview.notes == ("names that are no parameters are ignored: shoe",)
 
 
@@ -372,6 +475,13 @@ async def test_an_iterable_holds_requests() -> None:
         await targets(Plan.from_participants(people, conference="standup"))
 
 
+def test_one_request_is_no_plan() -> None:
+    """It is said when the plan is made, not when it is run."""
+    alone: Any = someone(1)
+    with pytest.raises(ConfigurationError, match="such as a list, not a NewParticipant"):
+        Plan.from_participants(alone, conference="standup")
+
+
 async def test_a_preview_is_read_once(tmp_path: Path) -> None:
     """Asking again costs nothing, even where the file is gone."""
     path = csv(tmp_path, "to\n+15558675310\n")
@@ -396,14 +506,54 @@ async def test_reading_can_be_cancelled(tmp_path: Path) -> None:
         await task
 
 
-_MILLION = """
+_ANYTHING = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=20)),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=5), inner, max_size=3)
+    ),
+    max_leaves=5,
+)
+_NAMES = st.one_of(
+    st.sampled_from([*(field.name for field in attrs.fields(NewParticipant)), "id", "conference"]),
+    st.sampled_from(["to", "time_zone", "timeout", "extra", "label"]),
+    st.text(max_size=8),
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(rows=st.lists(st.dictionaries(_NAMES, _ANYTHING, max_size=6), max_size=5))
+def test_odd_rows_are_problems(rows: list[dict[str, object]], tmp_path: Path) -> None:
+    """Every row, however odd, is a target or a problem that can be printed."""
+    path = tmp_path / "people.jsonl"
+    path.write_text("\n".join(map(json.dumps, [{"to": "client:alice"} | row for row in rows])))
+    plan = Plan.from_jsonl(path, conference="standup", from_=OURS, skip_bad_rows=True)
+
+    preview = asyncio.run(plan.preview())
+
+    assert preview.rows == len(rows)
+    assert all(problem.reason.isprintable() for problem in preview.problems)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(text=st.text(alphabet='to,;\t"\r\n+1\x00 =sep|\u202clabel5', max_size=60))
+def test_odd_tables_are_problems(text: str, tmp_path: Path) -> None:
+    """Every file of text, however odd, is rows or an error of ours."""
+    path = csv(tmp_path, f"to,label\n{text}")
+    try:
+        preview = asyncio.run(planned(path).preview())
+    except ConferenceError:
+        return
+    assert all(problem.reason.isprintable() for problem in preview.problems)
+
+
+_MANY = """
     import asyncio, sys
-    from conference_async.dialer import Plan
+    from conference_async import Plan
 
     async def main():
         with open(sys.argv[1], "w") as file:
             file.write("to\\n")
-            file.writelines(f"+1555{number:07d}\\n" for number in range(1_000_000))
+            file.writelines(f"+1555{number:07d}\\n" for number in range(int(sys.argv[2])))
         plan = Plan.from_csv(sys.argv[1], conference="standup", from_="+15017122661")
         preview = await plan.preview()
         streamed = 0
@@ -418,19 +568,20 @@ _MILLION = """
 """
 
 
-@pytest.mark.slow
+@pytest.mark.sized
 @pytest.mark.timeout(240)
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak is read from Linux")
-async def test_a_million_rows_need_less_than_a_hundred_megabytes(tmp_path: Path) -> None:
+async def test_any_number_of_rows_needs_less_than_a_hundred_megabytes(tmp_path: Path) -> None:
     """They are planned and streamed, never held."""
     # Measuring the child's coverage would take five times as long, and memory too.
     unmeasured = {name: os.environ[name] for name in os.environ if not name.startswith("COV")}
-    command = (sys.executable, "-c", textwrap.dedent(_MILLION), str(tmp_path / "million.csv"))
+    rows = os.environ.get("CONFERENCE_ASYNC_TEST_ROWS", "50000")
+    command = (sys.executable, "-c", textwrap.dedent(_MANY), str(tmp_path / "many.csv"), rows)
     child = await asyncio.create_subprocess_exec(
         *command, stdout=asyncio.subprocess.PIPE, env=unmeasured
     )
     output, _ = await child.communicate()
 
     good, streamed, kibibytes = map(int, output.split())
-    assert (good, streamed) == (1_000_000, 1_000_000)
+    assert good == streamed == int(rows)
     assert kibibytes * 1024 < 100_000_000

@@ -1,17 +1,31 @@
 """Running a campaign against the emulator: mostly in virtual time, always over real sockets."""
 
 import asyncio
+import math
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from contextlib import aclosing, asynccontextmanager
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 
+import attrs
 import pytest
 
-from conference_async import ConferenceClient, CreateLimit, Credentials, RetryPolicy, Unpaced
-from conference_async.dialer import CallingHours, Campaign, Dialer, Ledger, Outcome, Plan, State
-from conference_async.dialer.run import window
-from conference_async.emulator import Emulator, Fault
+from conference_async import (
+    CallingHours,
+    ConferenceClient,
+    CreateLimit,
+    Credentials,
+    Dialer,
+    Ledger,
+    Outcome,
+    Plan,
+    RetryPolicy,
+    State,
+    Unpaced,
+)
+from conference_async.dialer import Campaign
+from conference_async.dialer.local.run import window
+from conference_async.emulator import Emulator, Fault, Script
 from conference_async.errors import (
     ConfigurationError,
     InvalidParameter,
@@ -19,8 +33,8 @@ from conference_async.errors import (
     NotAuthorized,
     NotSent,
 )
-from conference_async.line import Priority
 from conference_async.models import NewParticipant
+from conference_async.pace.line import Priority
 
 OURS = "+15017122661"
 
@@ -58,21 +72,20 @@ async def in_ledger(ledger: Ledger) -> list[State]:
 async def test_300_targets_at_30_cps_take_299_thirtieths(
     emulator: Emulator, client: ConferenceClient, tmp_path: Path, *, durable: bool
 ) -> None:
-    """Every slot of the account is used, with a write to the disk before each call."""
+    """Every slot of the account is used; with a write to the disk before each call, never more."""
     ledger = Ledger(tmp_path / "campaign.db" if durable else None)
 
     found = await outcomes(Dialer(client, ledger=ledger), standup(300))
 
-    # Virtual time passes to the next slot while the disk takes longer than real time to it.
-    one_late = 0.035 if durable else 1e-3
-    assert emulator.starts[-1] - emulator.starts[0] == pytest.approx(299 / 30, abs=one_late)
+    # Virtual time passes to the next slot while a busy disk takes longer than real time to it.
+    late = math.inf if durable else 1e-3
+    assert 299 / 30 - 1e-3 <= emulator.starts[-1] - emulator.starts[0] <= 299 / 30 + late
     assert {outcome.state for outcome in found} == {State.PLACED}
     assert set(emulator.ring_counts.values()) == {1}
     assert len(found) == len(emulator.ring_counts) == 300
 
 
-@pytest.mark.slow
-@pytest.mark.flaky(reruns=2)  # a busy machine may stall this process
+@pytest.mark.soak  # a busy machine may stall this process
 async def test_the_rate_holds_on_the_wall_clock(
     emulator: Emulator, client: ConferenceClient, tmp_path: Path
 ) -> None:
@@ -187,7 +200,8 @@ async def test_calling_again_finds_who_was_there_all_along(
 ) -> None:
     """The service refuses the second call by its label, and the first one is taken for it."""
     emulator.faults.add(Fault.RESET_AFTER)
-    emulator.faults.add(Fault.FAIL_503, on="conferences.list", times=5)
+    emulator.faults.add(Fault.FAIL_503, on="conferences.list", times=10)
+    emulator.faults.add(Fault.FAIL_503, on="calls.list", times=5)
     plan, ledger = standup(1), Ledger()
     hasty = client.with_options(retry=RetryPolicy(attempts=1))
 
@@ -203,9 +217,10 @@ async def test_calling_again_finds_who_was_there_all_along(
 async def test_reconciling_asks_and_calls_nobody(
     emulator: Emulator, client: ConferenceClient
 ) -> None:
-    """What is unknown may be found later, as long as the call lasts."""
+    """An unknown call can be found later, as long as it lasts."""
     emulator.faults.add(Fault.RESET_AFTER)
-    emulator.faults.add(Fault.FAIL_503, on="conferences.list", times=5)
+    emulator.faults.add(Fault.FAIL_503, on="conferences.list", times=10)
+    emulator.faults.add(Fault.FAIL_503, on="calls.list", times=5)
     ledger = Ledger()
     hasty = client.with_options(retry=RetryPolicy(attempts=1))
     (unknown,) = await outcomes(Dialer(hasty, ledger=ledger), standup(1))
@@ -222,7 +237,7 @@ async def test_reconciling_asks_and_calls_nobody(
 async def test_a_service_that_cannot_be_asked_decides_nothing(
     emulator: Emulator, client: ConferenceClient, tmp_path: Path
 ) -> None:
-    """What an earlier run left in flight stays so, for the next run to ask again."""
+    """A create that an earlier run left in flight stays so, for the next run to ask again."""
     ledger = Ledger(tmp_path / "campaign.db")
     await left_in_flight(ledger, client)
     emulator.faults.add(Fault.FAIL_503, on="conferences.list", times=5)
@@ -252,16 +267,20 @@ async def left_in_flight(ledger: Ledger, client: ConferenceClient) -> Outcome:
 async def test_stop_is_heard_while_labels_are_looked_up(
     emulator: Emulator, client: ConferenceClient
 ) -> None:
-    """Before anybody is called."""
+    """At once, and before anybody is called; the next run looks again."""
     ledger = Ledger()
     await left_in_flight(ledger, client)
     dialer = Dialer(client, ledger=ledger)
-    asyncio.get_running_loop().call_later(1, dialer.stop)
+    emulator.latency = 5
+    loop = asyncio.get_running_loop()
+    loop.call_later(1, dialer.stop)
 
-    (found,) = await outcomes(dialer, standup(9))
+    assert await outcomes(dialer, standup(9)) == []
 
-    assert found.state is State.UNKNOWN
+    assert loop.time() == pytest.approx(1, abs=0.1)
     assert emulator.count("create") == 0
+    async with ledger:
+        assert (await ledger.counts())[State.SENDING] == 1
 
 
 @pytest.mark.looptime
@@ -275,6 +294,85 @@ async def test_what_the_service_was_too_busy_for_is_repeated(
 
     assert emulator.count("create") == 2
     assert (outcome.state, outcome.attempts) == (State.PLACED, 1)
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize("code", [10004, 16021])
+async def test_a_full_account_is_waited_for(
+    emulator: Emulator, client: ConferenceClient, code: int
+) -> None:
+    """An account that allows two calls: all ten targets are called, once, in the same run."""
+    emulator.max_live, emulator.max_live_code = 2, code
+    emulator.script("", Script(after=1, hang_up_after=20))
+
+    found = await outcomes(Dialer(client, retries=0), standup(10))
+
+    assert set(states(found)) == {State.PLACED}
+    assert set(emulator.ring_counts.values()) == {1}
+    assert len(emulator.ring_counts) == 10
+    # 21 seconds each, five after one another, and ten seconds at most until that is noticed.
+    assert 4 * 21 <= emulator.starts[-1] - emulator.starts[0] <= 4 * 31
+    # Nobody storms the account: a few ask each time, and less and less often.
+    assert emulator.count("create") - 10 <= 4 * 36
+
+
+@pytest.mark.looptime
+async def test_a_full_conference_delays_its_own_targets_only(
+    emulator: Emulator, client: ConferenceClient
+) -> None:
+    """Those of another conference are called meanwhile, and the others when somebody has left."""
+    emulator.script("5550000000", Script(hang_up_after=60))
+    small = [attrs.evolve(person(number), max_participants=2) for number in range(4)]
+    dialer = Dialer(client)
+    plan = Plan.from_participants(small, conference="small")
+    async with asyncio.TaskGroup() as group:
+        run = group.create_task(outcomes(dialer, plan))
+        await asyncio.sleep(40)
+        assert len(emulator.ring_counts) == 2
+        elsewhere = Plan.from_participants([person(7)], conference="other")
+        await outcomes(Dialer(client), elsewhere)
+        assert len(emulator.ring_counts) == 3
+        await asyncio.sleep(40)
+        emulator.hang_up("+15550000001")
+
+    assert states(run.result()) == [State.PLACED] * 4
+    assert set(emulator.ring_counts.values()) == {1}
+
+
+@pytest.mark.looptime
+async def test_no_room_is_waited_for_a_quarter_of_an_hour(
+    emulator: Emulator, client: ConferenceClient
+) -> None:
+    """Then the run ends; what it leaves is planned, and the next run calls it."""
+    emulator.max_live = 1
+    dialer, loop = Dialer(client), asyncio.get_running_loop()
+    began = loop.time()
+
+    found = await outcomes(dialer, standup(3))
+
+    assert states(found).count(State.PLANNED) == 2
+    assert all("16021" in str(each.reason) for each in found if each.state is State.PLANNED)
+    assert 900 < loop.time() - began < 930
+    emulator.max_live = None
+    assert states(await outcomes(dialer, standup(3))) == [State.PLACED] * 2
+
+
+@pytest.mark.looptime
+async def test_a_deadline_ends_the_wait_for_room(
+    emulator: Emulator, client: ConferenceClient
+) -> None:
+    """Whoever is not called by then stays planned."""
+    emulator.max_live = 1
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+
+    ledger = Ledger(None)
+
+    found = await outcomes(Dialer(client, ledger=ledger, deadline=30), standup(3))
+
+    assert states(found) == [State.PLACED]
+    assert sorted(await in_ledger(ledger)) == [State.PLACED, State.PLANNED, State.PLANNED]
+    assert loop.time() - began < 31
 
 
 class BrokenLimit(Unpaced):
@@ -409,7 +507,7 @@ async def test_a_disk_that_fills_up_ends_the_run_before_the_next_call(
 async def test_a_plan_that_breaks_off_ends_the_run_in_good_order(
     emulator: Emulator, client: ConferenceClient
 ) -> None:
-    """What was read before is called, and what went wrong is raised."""
+    """The targets read before the plan's error are called, and the error is raised."""
 
     async def queue() -> AsyncIterator[NewParticipant]:
         yield person(1)
@@ -461,7 +559,7 @@ async def test_a_slow_consumer_slows_the_run_down(
 
 @pytest.mark.looptime
 async def test_leaving_the_loop_stops_the_run(emulator: Emulator, client: ConferenceClient) -> None:
-    """What is under way is finished and written down; the rest stays planned."""
+    """Creates under way are finished and written down; the rest stays planned."""
     ledger = Ledger()
     emulator.latency = 1.0
     async with aclosing(Dialer(client, ledger=ledger).run(standup(150))) as run:
@@ -530,7 +628,7 @@ async def test_a_campaign_lets_interactive_calls_pass(emulator: Emulator) -> Non
         began = loop.time()
         await client.conferences("interactive").participants.create(person(999))
 
-        assert loop.time() - began == pytest.approx(1.5, abs=0.01)
+        assert loop.time() - began <= 1.51
         assert len(await run) == 30
 
 
@@ -551,6 +649,18 @@ async def test_a_dialler_that_is_paused_waits_to_be_told(
     assert len(emulator.starts) == 0
 
 
+def test_a_dialler_serves_one_event_loop_after_the_other() -> None:
+    """Paused in each of them, and waiting there."""
+    dialer = Dialer(ConferenceClient(Credentials(f"AC{'0' * 32}", "token"), limit=Unpaced()))
+
+    async def paused() -> list[Outcome]:
+        dialer.pause()
+        asyncio.get_running_loop().call_later(0.05, dialer.stop)
+        return await outcomes(dialer, standup(3))
+
+    assert asyncio.run(paused()) == asyncio.run(paused()) == []
+
+
 @pytest.mark.looptime
 async def test_a_deadline_leaves_the_rest_planned(
     emulator: Emulator, client: ConferenceClient
@@ -568,7 +678,7 @@ async def test_a_deadline_leaves_the_rest_planned(
 async def test_cancelling_writes_down_what_it_leaves(
     emulator: Emulator, client: ConferenceClient, tmp_path: Path
 ) -> None:
-    """What was in flight is unknown and found by its label, what was not is planned."""
+    """A create in flight is unknown, and found by its label; every other target is planned."""
     emulator.latency = 5.0
     path = tmp_path / "campaign.db"
     run = asyncio.create_task(outcomes(Dialer(client, ledger=Ledger(path)), standup(60)))
@@ -641,7 +751,7 @@ async def test_a_hook_that_is_cancelled_from_within_ends_the_run(
 async def test_a_ledger_that_changes_underneath_ends_the_run(
     emulator: Emulator, client: ConferenceClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever wrote to it, the target is not called."""
+    """A target whose row somebody else has written to is not called."""
     ledger = Ledger()
 
     async def queue() -> AsyncIterator[NewParticipant]:
@@ -681,7 +791,7 @@ async def test_a_do_not_call_entry_that_could_not_match_is_refused(
     client: ConferenceClient, entry: str
 ) -> None:
     """A national number would be called all the same."""
-    with pytest.raises(ConfigurationError, match="entry 1 is no address"):
+    with pytest.raises(ConfigurationError, match="do_not_call: entry 1: "):
         Dialer(client, do_not_call=[entry])
 
 
@@ -748,7 +858,7 @@ def test_the_window_grows_with_the_rate(cps: float) -> None:
 async def test_a_limit_that_gives_no_slots_does_not_keep_stop_waiting(
     emulator: Emulator,
 ) -> None:
-    """What stands in line is recalled, however long the line."""
+    """Targets in line are called back, however long the line is."""
     async with ConferenceClient(
         Credentials(emulator.account_sid, emulator.auth_token),
         base_url=emulator.base_url,
@@ -762,3 +872,21 @@ async def test_a_limit_that_gives_no_slots_does_not_keep_stop_waiting(
 
         async with asyncio.timeout(5):
             assert states(await run) == [State.PLACED]
+
+
+async def test_after_a_stop_the_counts_are_those_of_the_whole_plan(
+    client: ConferenceClient,
+) -> None:
+    """What no run has come to yet is planned, and nothing is counted twice when it goes on."""
+    plan, dialer = standup(1000), Dialer(client)
+    async with aclosing(dialer.run(plan)) as run:
+        async for _ in run:
+            break
+    async with dialer.ledger as ledger:
+        counts = await ledger.counts()
+        there = [outcome async for outcome in ledger.outcomes()]
+
+    assert sum(counts.values()) == 1000
+    assert counts[State.PLACED] < len(there) < 1000
+    assert counts[State.PLANNED] == 1000 - counts[State.PLACED]
+    assert [outcome.row for outcome in there] == list(range(1, len(there) + 1))

@@ -264,6 +264,7 @@ async def test_a_client_is_not_shared_by_two_running_loops(emulator: Emulator) -
         ({"timeout": None}, "timeout must be more than 0 seconds, not None"),
         ({"deadline": "5"}, "deadline must be more than 0 seconds, not '5'"),
         ({"timeout": float("nan")}, "timeout must be more than 0"),
+        ({"timeout": True}, "timeout must be more than 0 seconds, not True"),
     ],
 )
 async def test_an_option_that_is_none_is_refused(change: dict[str, Any], says: str) -> None:
@@ -277,6 +278,8 @@ async def test_an_option_that_is_none_is_refused(change: dict[str, Any], says: s
     ("options", "says"),
     [
         ({"max_concurrency": 0}, "max_concurrency must be 1 or more, not 0"),
+        ({"max_concurrency": "5"}, "max_concurrency must be 1 or more, not '5'"),
+        ({"max_concurrency": float("nan")}, "max_concurrency must be 1 or more, not nan"),
         ({"cps": 31}, "cps must be more than 0 and at most 30"),
         ({"timeout": -1}, "timeout must be more than 0"),
         ({"region": "ie1"}, "give base_url, or region and edge, not both"),
@@ -309,7 +312,7 @@ async def test_a_closed_client_says_so_and_may_be_entered_again(emulator: Emulat
     client = connect(emulator, cps=1)
     async with client:
         await dial(client)
-        own = client._sender.transport._session()
+        own = await client._sender.transport.session()
     assert own.closed
     assert repr(client).endswith("cps=1 closed>")
     with pytest.raises(ConfigurationError, match="the client is closed; enter it"):
@@ -368,7 +371,7 @@ def test_a_client_is_made_before_any_loop_and_used_under_several() -> None:
 
 @pytest.mark.filterwarnings("ignore:Unclosed:ResourceWarning")
 def test_a_client_that_was_left_open_works_under_the_next_loop() -> None:
-    """What belonged to the loop that is gone is let go, and only aiohttp complains of it."""
+    """Things of the loop that is gone are let go, and only aiohttp complains of them."""
     client = ConferenceClient(
         Credentials(ACCOUNT, TOKEN),
         base_url=ELSEWHERE,

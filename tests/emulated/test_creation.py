@@ -1,21 +1,23 @@
 """Creates against everything that can go wrong: what is reported is what happened."""
 
 import asyncio
+import pickle
 
 import pytest
 
 from conference_async import (
     AttemptEvent,
+    AttemptOutcome,
     ConferenceClient,
     ConferenceHandle,
     ConferenceNotActive,
+    ConfigurationError,
     ConnectionFailed,
     CreateLimit,
     Credentials,
     DeadlineExceeded,
     LabelInUse,
     NewParticipant,
-    Outcome,
     OutcomeUnknown,
     Participant,
     Priority,
@@ -127,13 +129,13 @@ async def test_what_becomes_visible_late_is_found_later(
         Fault.STALL_BEFORE,
     ],
 )
-async def test_what_cannot_be_known_is_reported_as_unknown(
+async def test_what_was_not_placed_is_said(
     fault: Fault, room: ConferenceHandle, emulator: Emulator
 ) -> None:
-    """It is not sent again, and the error says how to ask later."""
+    """It is not sent again by itself, and the error says that the call log holds nothing of it."""
     emulator.faults.add(fault)
 
-    with pytest.raises(OutcomeUnknown, match="may have been placed") as caught:
+    with pytest.raises(OutcomeUnknown, match="Nothing was placed") as caught:
         await dial(room)
 
     assert emulator.rings(TO) == 0
@@ -141,13 +143,31 @@ async def test_what_cannot_be_known_is_reported_as_unknown(
     assert caught.value.conference == "standup"
     assert caught.value.label
     assert caught.value.attempts == 1
+    assert caught.value.absent
+    held = [(look.where, look.held) for look in caught.value.evidence]
+    assert held == [("label", "nothing"), ("call-log", "absent")]
     assert TO not in str(caught.value)
+
+
+async def test_what_cannot_be_known_is_reported_as_unknown(
+    room: ConferenceHandle, emulator: Emulator
+) -> None:
+    """Where the call log cannot be read either, the error says how to ask later."""
+    emulator.faults.add(Fault.FAIL_500)
+    emulator.faults.add(Fault.FAIL_503, on="calls.list", times=None)
+
+    with pytest.raises(OutcomeUnknown, match="may have been placed") as caught:
+        await dial(room)
+
+    assert not caught.value.absent
+    assert caught.value.evidence[-1].held == "unreadable"
+    assert emulator.count("create") == 1
 
 
 async def test_an_unknown_outcome_can_be_asked_again(
     room: ConferenceHandle, client: ConferenceClient, emulator: Emulator
 ) -> None:
-    """What was not visible for long is found by `reconcile` when it is."""
+    """A call that was invisible for long is found by `reconcile` once it is visible."""
     emulator.faults.add(Fault.PLACE_THEN_500)
     emulator.faults.add(Fault.INVISIBLE, seconds=100)
     with pytest.raises(OutcomeUnknown) as caught:
@@ -168,7 +188,8 @@ async def test_the_caller_may_choose_to_repeat_what_is_unknown(
 ) -> None:
     """With `retry_unknown` the same label is sent again, so a live first call answers 16026."""
     emulator.faults.add(fault)
-    emulator.faults.add(Fault.INVISIBLE, seconds=7.6)
+    emulator.faults.add(Fault.INVISIBLE, seconds=60)
+    emulator.faults.add(Fault.FAIL_503, on="calls.list", times=5)
 
     await dial(client.with_options(retry_unknown=True).conferences("standup"))
 
@@ -178,18 +199,25 @@ async def test_the_caller_may_choose_to_repeat_what_is_unknown(
     assert emulator.rings(TO) == 1
 
 
-async def test_without_labels_a_doubt_stays_a_doubt(
+async def test_without_labels_the_call_log_is_all_there_is(
     client: ConferenceClient, emulator: Emulator
 ) -> None:
-    """Nothing can be looked up, and the error says so."""
+    """It finds a call that was placed; what it cannot find is looked up by numbers alone."""
+    unlabelled = client.with_options(mint_labels=False).conferences("standup")
     emulator.faults.add(Fault.PLACE_THEN_500)
 
+    placed = await dial(unlabelled)
+    emulator.faults.add(Fault.FAIL_500)
     with pytest.raises(OutcomeUnknown) as caught:
-        await dial(client.with_options(mint_labels=False).conferences("standup"))
+        await dial(unlabelled, to="+15558675311")
 
+    assert (placed.reconciled, placed.evidence, placed.label) == (True, "call-log", None)
     assert caught.value.label is None
-    with pytest.raises(ValueError, match="carried no label"):
-        await caught.value.reconcile(client)
+    travelled = pickle.loads(pickle.dumps(caught.value))
+    with pytest.raises(ConfigurationError, match="carried no label"):
+        await travelled.reconcile(client)
+    assert await travelled.reconcile(client, to="+15558675311", from_=FROM) is None
+    assert travelled.evidence[-1].held == "early"  # no clock of another process is trusted so far
 
 
 async def test_a_refusal_is_a_refusal(client: ConferenceClient, emulator: Emulator) -> None:
@@ -219,7 +247,7 @@ async def test_a_label_of_somebody_else_is_the_callers_clash(
 async def test_a_label_that_was_there_before_is_not_taken_for_an_unanswered_create(
     room: ConferenceHandle, emulator: Emulator
 ) -> None:
-    """What the label finds may be older than the create: then the create placed nothing."""
+    """A participant older than the create has the label: the create placed nothing."""
     await dial(room, label="alice")
     await asyncio.sleep(60)
     emulator.faults.add(Fault.FAIL_500)
@@ -459,58 +487,49 @@ async def test_what_is_written_down_before_sending_can_stop_it(
     assert emulator.rings("+15558675311") == 0
 
 
-async def test_a_slot_that_went_stale_is_taken_anew(emulator: Emulator) -> None:
-    """When writing down took too long, the create waits for a fresh slot."""
-    async with paced(emulator, 1) as client:
-        delays = iter([2.2, 0.0])
+@pytest.mark.parametrize("cps", [0.05, 1])
+async def test_writing_down_slowly_delays_a_create_and_no_more(
+    emulator: Emulator, cps: float
+) -> None:
+    """However long `before_send` takes, it is awaited once per attempt, and the slot is used."""
+    written_down: list[tuple[str | None, int]] = []
 
-        async def slow(_label: str | None, _attempt: int) -> None:
-            await asyncio.sleep(next(delays))
+    async def slow(label: str | None, attempt: int) -> None:
+        written_down.append((label, attempt))
+        await asyncio.sleep(2.2)
 
-        await dial(client.with_options(before_send=slow).conferences("standup"))
+    async with paced(emulator, cps) as client:
+        participant = await dial(client.with_options(before_send=slow).conferences("standup"))
 
+    assert written_down == [(participant.label, 1)]
     assert emulator.starts == [pytest.approx(2.2, abs=1e-3)]
 
 
-async def test_writing_down_may_take_longer_than_a_slot_keeps(emulator: Emulator) -> None:
-    """What was told just now is not told again, so that the next slot is used."""
-    told: list[tuple[str | None, int]] = []
+async def test_a_repeated_attempt_is_written_down_again(emulator: Emulator) -> None:
+    """It leaves at a slot of its own, and `before_send` is given its number."""
+    written_down: list[int] = []
 
-    async def slow(label: str | None, attempt: int) -> None:
-        told.append((label, attempt))
+    async def slow(_label: str | None, attempt: int) -> None:
+        written_down.append(attempt)
         await asyncio.sleep(0.4)
 
     emulator.faults.add(Fault.TOO_MANY, retry_after=3)
     async with paced(emulator, 1) as client:
-        participant = await dial(client.with_options(before_send=slow).conferences("standup"))
-
-    assert told == [(participant.label, 1), (participant.label, 2)]
-    assert emulator.starts == [pytest.approx(1 + 3 + 1, abs=1e-3)]
-
-
-async def test_what_was_told_long_ago_is_told_again(emulator: Emulator) -> None:
-    """Ten seconds later another program may have taken over, and may be found out by it."""
-    told: list[float] = []
-
-    async def slow(_label: str | None, _attempt: int) -> None:
-        told.append(now())
-        await asyncio.sleep(0.4 if len(told) == 1 else 0)
-
-    async with paced(emulator, 0.05) as client:
         await dial(client.with_options(before_send=slow).conferences("standup"))
 
-    assert told == [0, 20]
-    assert emulator.rings(TO) == 1
+    assert written_down == [1, 2]
+    assert emulator.starts == [pytest.approx(0.4 + 3 + 0.4, abs=1e-3)]
 
 
+@pytest.mark.parametrize("error", [KeyError, asyncio.CancelledError])
 async def test_a_limit_that_fails_to_learn_loses_no_call(
-    emulator: Emulator, caplog: pytest.LogCaptureFixture
+    error: type[BaseException], emulator: Emulator, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """What was placed is returned, and the limit's mistake logged."""
+    """A placed participant is returned, and the limit's mistake logged."""
 
     class Forgetful(Unpaced):
         def observe(self, queue_time: int) -> None:
-            raise KeyError(queue_time)
+            raise error(queue_time)
 
     credentials = Credentials(emulator.account_sid, emulator.auth_token)
     async with ConferenceClient(
@@ -534,7 +553,7 @@ async def test_every_attempt_is_reported(
 
     first, second = events
     assert (first.kind, first.number, first.status, first.verdict) == ("create", 1, 429, "retry")
-    assert (first.code, first.outcome) == (20429, Outcome.TOO_MANY)
+    assert (first.code, first.outcome) == (20429, AttemptOutcome.TOO_MANY)
     assert (second.number, second.status, second.verdict) == (2, 201, "return")
     assert second.queue_wait == pytest.approx(1, abs=1e-3)
     assert second.request_id
@@ -556,7 +575,54 @@ async def test_a_callback_that_fails_loses_no_call(
     await dial(client.with_options(on_attempt=broken).conferences("standup"))
 
     assert "on_attempt raised" in caplog.text
+    assert "ZeroDivisionError" in caplog.text
     assert emulator.rings(TO) == 1
+
+
+@pytest.mark.parametrize("error", [asyncio.CancelledError, ZeroDivisionError, TimeoutError])
+async def test_a_callback_may_raise_anything(
+    error: type[BaseException], client: ConferenceClient, emulator: Emulator
+) -> None:
+    """Asking a cancelled future for its result, say, does not cancel a create that was placed."""
+
+    def broken(_event: AttemptEvent) -> None:
+        raise error
+
+    placed = await dial(client.with_options(on_attempt=broken).conferences("standup"))
+
+    assert placed.call_sid
+    assert emulator.rings(TO) == 1
+
+
+async def test_what_ends_the_program_carries_who_was_called(
+    client: ConferenceClient, emulator: Emulator
+) -> None:
+    """An exception that ends the program goes on, with the label of the call that was placed."""
+
+    class Ending(BaseException):
+        """Like SystemExit, which asyncio would take for an order to stop the tests."""
+
+    def ending(_event: AttemptEvent) -> None:
+        raise Ending
+
+    with pytest.raises(Ending) as caught:
+        await dial(client.with_options(on_attempt=ending).conferences("standup"), label="alice")
+
+    unknown = OutcomeUnknown.behind(caught.value)
+    assert unknown is not None
+    placed = await unknown.reconcile(client)
+    assert placed is not None
+    assert placed.label == "alice"
+    assert emulator.rings(TO) == 1
+
+
+async def test_an_async_callback_is_refused(client: ConferenceClient) -> None:
+    """It would be called and never awaited, so it would report nothing."""
+
+    async def report(_event: AttemptEvent) -> None: ...
+
+    with pytest.raises(ConfigurationError, match="on_attempt"):
+        client.with_options(on_attempt=report)  # type: ignore[arg-type]  # what a checker says, too
 
 
 async def test_an_unreadable_reply_is_the_cause(room: ConferenceHandle, emulator: Emulator) -> None:

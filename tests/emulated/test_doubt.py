@@ -1,7 +1,8 @@
-"""Where a create stops decides whether it is in doubt."""
+"""A create is in doubt or not by the point at which it stopped."""
 
 import asyncio
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -12,6 +13,7 @@ from conference_async import (
     CreateLimit,
     Credentials,
     DeadlineExceeded,
+    InvalidParameter,
     LabelInUse,
     OutcomeUnknown,
     PersonalData,
@@ -64,11 +66,54 @@ async def test_who_came_while_a_create_stood_in_line_is_not_taken_for_it(
     assert emulator.rings(TO) == 0
 
 
+async def test_an_early_attempt_of_ours_is_found_after_a_later_one(
+    client: ConferenceClient, emulator: Emulator
+) -> None:
+    """A call placed by the first attempt in doubt is ours, although a later one was sent since."""
+    emulator.faults.add(Fault.PLACE_THEN_500)
+    emulator.faults.add(Fault.INVISIBLE, seconds=20)
+    emulator.faults.add(Fault.FAIL_503, on="calls.list", times=2)
+    policy = RetryPolicy(lookups=2, base=8, settled=0)
+    view = client.with_options(retry_unknown=True, retry=policy)
+
+    placed = await view.conferences("standup").participants.create(from_=FROM, to=TO, label="alice")
+
+    assert placed.reconciled
+    assert emulator.count("create") == 2
+    assert emulator.rings(TO) == 1
+
+
+async def test_a_bystander_is_not_found_when_an_unknown_outcome_is_asked_later(
+    client: ConferenceClient, emulator: Emulator
+) -> None:
+    """A participant who had the label before, or long after, was not called by that create."""
+    room = client.conferences("standup")
+    emulator.faults.add(Fault.FAIL_500)
+    with pytest.raises(OutcomeUnknown) as caught:
+        await room.participants.create(from_=FROM, to=TO, label="alice")
+    unknown = caught.value
+    assert unknown.sent_at is not None
+    await room.participants.create(from_=FROM, to="+15558675311", label="alice")
+
+    long_ago = unknown.sent_at - timedelta(minutes=6)
+    too_late = await client.find_placed("standup", "alice", sent_at=long_ago)
+    with pytest.raises(LabelInUse, match="was in the conference before"):
+        await client.find_placed(
+            "standup", "alice", sent_at=datetime.now(UTC) + timedelta(seconds=30)
+        )
+
+    assert too_late is None
+    assert await client.find_placed("standup", "alice") is not None
+    with pytest.raises(InvalidParameter, match="time zone"):
+        await client.find_placed("standup", "alice", sent_at=datetime(2026, 1, 1))  # noqa: DTZ001 -- wrong on purpose
+
+
 async def test_what_stops_a_repeat_leaves_the_first_attempt_in_doubt(
     client: ConferenceClient, emulator: Emulator
 ) -> None:
     """An exception of the caller's before the second attempt does not hide the first."""
     emulator.faults.add(Fault.FAIL_500)
+    emulator.faults.add(Fault.FAIL_503, on="calls.list", times=None)
 
     async def only_once(_label: str | None, attempt: int) -> None:
         if attempt > 1:
@@ -117,7 +162,7 @@ async def test_a_second_attempt_is_not_judged_by_the_line_any_more(
 async def test_a_time_out_of_the_callers_own_is_not_taken_for_the_deadline(
     client: ConferenceClient, emulator: Emulator
 ) -> None:
-    """What `before_send` raises comes out as it is, and nothing is sent."""
+    """An error of `before_send` comes out as it is, and nothing is sent."""
 
     async def locked(_label: str | None, _attempt: int) -> None:
         raise TimeoutError("the file is locked")
@@ -128,6 +173,33 @@ async def test_a_time_out_of_the_callers_own_is_not_taken_for_the_deadline(
 
     assert not isinstance(caught.value, DeadlineExceeded)
     assert emulator.count() == 0
+
+
+@pytest.mark.parametrize("error", [TimeoutError, asyncio.CancelledError])
+async def test_a_slot_that_before_send_did_not_use_serves_the_next(
+    emulator: Emulator, error: type[BaseException]
+) -> None:
+    """A create that stops there counts for nothing: the next ones leave at once, and evenly."""
+
+    async def fail(_label: str | None, _attempt: int) -> None:
+        raise error
+
+    left: list[AttemptEvent] = []
+    async with ConferenceClient(
+        Credentials(emulator.account_sid, emulator.auth_token),
+        base_url=emulator.base_url,
+        limit=CreateLimit(1),
+        on_attempt=left.append,
+    ) as client:
+        failing = client.with_options(before_send=fail).conferences("standup")
+        for _ in range(3):
+            with pytest.raises(error):
+                await failing.participants.create(from_=FROM, to=TO)
+        begun = asyncio.get_running_loop().time()
+        for _ in range(2):
+            await client.conferences("standup").participants.create(from_=FROM, to=TO)
+
+    assert [event.sent_at - begun for event in left] == pytest.approx([0, 1], abs=1e-3)
 
 
 async def test_cancelled_while_it_connects_nothing_is_in_doubt() -> None:
@@ -155,7 +227,7 @@ async def test_cancelled_while_it_connects_nothing_is_in_doubt() -> None:
 
 
 async def test_a_client_that_is_closed_meanwhile_sends_nothing(emulator: Emulator) -> None:
-    """Who still stands in line is told, and the slot is somebody else's."""
+    """A create in line raises, and its slot is somebody else's."""
     limit = CreateLimit(1)
     async with ConferenceClient(
         Credentials(emulator.account_sid, emulator.auth_token),

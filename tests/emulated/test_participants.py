@@ -19,6 +19,7 @@ from conference_async import (
     ParticipantNotFound,
     ParticipantStatus,
     PersonalData,
+    PlacedParticipant,
     RequestRefused,
 )
 from conference_async.emulator import Emulator, Fault, Request
@@ -32,7 +33,7 @@ Verb = Callable[[ParticipantHandle], Awaitable[Participant]]
 pytestmark = pytest.mark.looptime
 
 
-async def dial(room: ConferenceHandle, label: str, to: str = TO) -> Participant:
+async def dial(room: ConferenceHandle, label: str, to: str = TO) -> PlacedParticipant:
     """Dial one number under a label."""
     return await room.participants.create(from_=FROM, to=to, label=label)
 
@@ -180,9 +181,12 @@ async def test_a_coach_is_heard_by_one_person_and_stops(
     assert sent == {"Coaching": ["true"], "CallSidToCoach": [agent.call_sid]}
     assert (coaching.coaching, coaching.call_sid_to_coach) == (True, agent.call_sid)
     assert stopped.coaching is False
+    assert (await coach.coach("agent")).call_sid_to_coach == agent.call_sid
     with pytest.raises(RequestRefused) as refused:
         await coach.coach("CA" + "0" * 32)
     assert refused.value.code == 16028
+    with pytest.raises(ParticipantNotFound):
+        await coach.coach("nobody")
 
 
 async def test_what_a_verb_changes_the_list_can_ask_for(
@@ -246,10 +250,9 @@ async def test_a_conference_where_everybody_is_still_ringing_is_live(
     room: ConferenceHandle, emulator: Emulator
 ) -> None:
     """It is `init`, which the service lists apart."""
-    await dial(room, "alice")
+    created = await dial(room, "alice")
 
-    await room.participants("alice").fetch()
-
+    assert await room.resolve() == created.conference_sid
     asked = [each.query["Status"] for each in emulator.requests if each.kind == "conferences.list"]
     assert asked == [["in-progress"], ["init"]]
 
@@ -306,9 +309,8 @@ async def test_who_was_placed_is_found_by_name_or_sid(
 async def test_who_has_left_is_not_found(room: ConferenceHandle, emulator: Emulator) -> None:
     """Every operation says so; deleting somebody who was never there is no success."""
     created = await dial(room, "alice")
-    assert created.call_sid
+    await dial(room, "bob")
     alice = room.participants("alice")
-    await alice.fetch()
     emulator.hang_up(created.call_sid)
 
     for operation in (alice.fetch, alice.mute, alice.delete):

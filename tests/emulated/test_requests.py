@@ -9,13 +9,13 @@ from aiohttp import web
 
 from conference_async import (
     AttemptEvent,
+    AttemptOutcome,
     ConferenceClient,
     ConferenceError,
     ConferenceHandle,
     ConnectionFailed,
     Credentials,
     NotAuthorized,
-    Outcome,
     OutcomeUnknown,
     ParticipantNotFound,
     RequestRefused,
@@ -228,7 +228,7 @@ async def test_a_deadline_covers_attempts_and_pauses(
 async def test_a_pause_that_goes_beyond_the_deadline_is_not_begun(
     client: ConferenceClient, emulator: Emulator
 ) -> None:
-    """What is known at once is said at once."""
+    """A pause too long for the deadline is refused at once."""
     sid = await opened(client)
     emulator.faults.add(Fault.TOO_MANY, on="fetch", times=None, retry_after=20)
     begun = now()
@@ -250,7 +250,7 @@ async def test_a_dead_port_ends_in_one_error(
     with pytest.raises(ConnectionFailed, match="no connection could be made") as caught:
         await client.conferences(sid).participants("alice").fetch()
 
-    assert [event.outcome for event in events] == [Outcome.NOT_LEFT] * 4
+    assert [event.outcome for event in events] == [AttemptOutcome.NOT_LEFT] * 4
     assert [event.status for event in events] == [None] * 4
     assert isinstance(caught.value.__cause__, OSError)
     await emulator.start_listening()
@@ -351,7 +351,8 @@ async def test_no_header_can_hide_what_became_of_a_create(
     async def odd(request: web.BaseRequest) -> web.Response:
         if request.method == "GET":
             return web.json_response({"conferences": []})
-        return web.json_response({"status": "queued"}, status=status, headers={name: value})
+        placed = {"status": "queued", "call_sid": "CA" + "1" * 32}
+        return web.json_response(placed, status=status, headers={name: value})
 
     told: list[AttemptEvent] = []
     client = await serve(odd, on_attempt=told.append)

@@ -22,7 +22,7 @@ from conference_async import (
     RetryPolicy,
     Unpaced,
 )
-from conference_async.transport import OneShotForm
+from conference_async.sending.form import OneShotForm
 
 FROM = "+15017122661"
 TO = "+15558675310"
@@ -75,7 +75,7 @@ def reply(status: int, payload: object) -> bytes:
     ).encode() + body
 
 
-PLACED = reply(201, {"status": "queued", "call_sid": "CA1", "label": "x"})
+PLACED = reply(201, {"status": "queued", "call_sid": "CA1"})
 NOT_FOUND = reply(404, {"code": 20404, "message": "not found", "status": 404})
 NOBODY = reply(200, {"conferences": [], "next_page_uri": None})
 
@@ -105,7 +105,7 @@ async def create(
         session=session,
         proxy=proxy,
         timeout=5,
-        retry=RetryPolicy(attempts=2, base=0.01, lookups=2),
+        retry=RetryPolicy(attempts=2, base=0.01, lookups=2, settled=0.1),
     ) as client:
         return await client.conferences("standup").participants.create(from_=FROM, to=TO)
 
@@ -166,7 +166,6 @@ def no_reply(server: RawServer) -> Serve:
 
 
 SCRIPTS = {
-    "reset at once": lambda _server: reset_at_once,
     "reset in headers": lambda _server: reset_in_headers,
     "reset after body": reset_after_body,
     "half a reply": half_a_reply,
@@ -192,7 +191,7 @@ def tls_of(authority: trustme.CA) -> tuple[ssl.SSLContext, ssl.SSLContext]:
 @pytest.mark.looptime
 @pytest.mark.parametrize("moment", SCRIPTS)
 async def test_what_was_handed_to_the_network_is_in_doubt_and_sent_once(moment: str) -> None:
-    """From the reset of a fresh connection to no answer at all: never a second POST."""
+    """From a reset in the head to no answer at all: never a second POST."""
     server = RawServer()
     server._scripts = [SCRIPTS[moment](server), nothing_found(server)]
 
@@ -201,6 +200,21 @@ async def test_what_was_handed_to_the_network_is_in_doubt_and_sent_once(moment: 
             await create(f"http://{host}:{port}")
 
     assert server.creates <= 1
+
+
+async def test_a_connection_that_is_reset_at_once_may_have_been_seen_to_be() -> None:
+    """Then nothing was written to it, and the create goes over the next one; never over both."""
+    server = RawServer()
+    server._scripts = [reset_at_once, nothing_found(server)]
+
+    async with served(server) as (host, port):
+        try:
+            placed = await create(f"http://{host}:{port}")
+        except OutcomeUnknown:
+            assert server.creates == 0
+        else:
+            assert placed.call_sid == "CA1"
+            assert server.creates == 1
 
 
 @pytest.mark.parametrize("moment", ["reset after body", "half a reply"])
@@ -287,7 +301,7 @@ async def test_a_proxy_that_refuses_gives_no_password_away() -> None:
 @pytest.mark.parametrize("user", ["", "user:password@"])
 @pytest.mark.parametrize("borrowed", [True, False])
 async def test_a_tunnel_is_asked_for_without_the_accounts_token(borrowed: bool, user: str) -> None:
-    """Whoever runs the proxy, or listens on the way to it, must not be able to dial for us."""
+    """A proxy, and a listener on the way to it, never sees what could dial for us."""
     heads: list[bytes] = []
 
     async def refuse(reader: Reader, writer: Writer) -> None:
@@ -371,7 +385,7 @@ async def test_a_kept_alive_connection_that_died_is_never_the_reason_for_a_secon
             Credentials(SID, "token"),
             base_url=base_url,
             limit=Unpaced(),
-            retry=RetryPolicy(base=0.01, lookups=2),
+            retry=RetryPolicy(base=0.01, lookups=2, settled=0.1),
         ) as client:
             room = client.conferences("standup")
             await room.participants.create(from_=FROM, to=TO)
@@ -381,8 +395,26 @@ async def test_a_kept_alive_connection_that_died_is_never_the_reason_for_a_secon
     assert server.creates == 2
 
 
-async def test_a_middleware_that_repeats_requests_cannot_repeat_a_create() -> None:
-    """The form writes itself once, whoever asks."""
+async def test_the_answer_to_another_request_is_not_taken_for_ours() -> None:
+    """A reply with another label is in doubt like no reply, and the label is looked up."""
+    server = RawServer()
+    strange = reply(201, {"status": "queued", "call_sid": "CA2", "label": "somebody-else"})
+
+    async def lost_count(reader: Reader, writer: Writer) -> None:
+        while True:
+            line, _ = await server.read_request(reader)
+            writer.write(strange if line.startswith(b"POST") else NOBODY)
+
+    server._scripts = [lost_count]
+    async with served(server) as (host, port):
+        with pytest.raises(OutcomeUnknown, match="about another label"):
+            await create(f"http://{host}:{port}")
+
+    assert server.creates == 1
+
+
+async def test_a_middleware_of_a_borrowed_session_has_no_part_in_it() -> None:
+    """It might repeat the request, or sign it for somebody else."""
     server = RawServer()
     server._scripts = [nothing_found(server)]
 
@@ -396,9 +428,24 @@ async def test_a_middleware_that_repeats_requests_cannot_repeat_a_create() -> No
         served(server) as (host, port),
         aiohttp.ClientSession(middlewares=(twice,)) as session,
     ):
-        with pytest.raises(OutcomeUnknown):
-            await create(f"http://{host}:{port}", session)
+        assert (await create(f"http://{host}:{port}", session)).call_sid == "CA1"
 
+    assert server.creates == 1
+
+
+async def test_a_form_is_written_once_whoever_asks() -> None:
+    """A redirect, a retry below us or a request class of somebody's cannot repeat a create."""
+    server, form = RawServer(), OneShotForm(b"To=%2B1")
+    server._scripts = [nothing_found(server)]
+
+    async with served(server) as (host, port), aiohttp.ClientSession() as session:
+        async with session.post(f"http://{host}:{port}/", data=form) as response:
+            assert response.status == 201
+        with pytest.raises(aiohttp.ClientError):
+            await session.post(f"http://{host}:{port}/", data=form)
+
+    assert form.left
+    assert form.dead_ends == 0
     assert server.creates == 1
 
 

@@ -24,7 +24,7 @@ FROM, TO = "+15017122661", "+15558675310"
 
 
 class MidwayError(Exception):
-    """What goes wrong in a block."""
+    """An error in a block."""
 
 
 def now() -> float:
@@ -66,6 +66,23 @@ async def test_an_error_of_the_block_passes(room: ConferenceHandle, emulator: Em
             raise MidwayError
 
     assert on_the_line(emulator) == 0
+
+
+async def test_a_visitor_may_stay(room: ConferenceHandle, emulator: Emulator) -> None:
+    """Then nobody is hung up on, also if the block ends in an error."""
+    async with room.participant(from_=FROM, to=TO) as first:
+        assert not first.stays
+        first.stay()
+
+    async def fail() -> None:
+        async with room.participant(from_=FROM, to=TO) as second:
+            second.stay()
+            raise MidwayError
+
+    with pytest.raises(MidwayError):
+        await fail()
+
+    assert on_the_line(emulator) == 2
 
 
 async def test_cancelled_in_the_block(room: ConferenceHandle, emulator: Emulator) -> None:
@@ -125,7 +142,7 @@ async def test_hanging_up_takes_too_long(room: ConferenceHandle, emulator: Emula
 
 
 async def test_hanging_up_fails(client: ConferenceClient, emulator: Emulator) -> None:
-    """What the service answers is raised, and the library's own time-outs stay what they are."""
+    """The service's error is raised, and the library's own time-outs stay what they are."""
     emulator.faults.add(Fault.FAIL_500, on="delete", times=1)
     once = client.with_options(retry=RetryPolicy(attempts=1))
     with pytest.raises(ServiceFailed):
@@ -170,7 +187,7 @@ async def test_cancelled_while_waiting_to_be_sent(emulator: Emulator) -> None:
 
 
 async def test_cancelled_in_flight(room: ConferenceHandle, emulator: Emulator) -> None:
-    """Whom the create may have placed is looked for by label, and hung up on."""
+    """A call that the create may have placed is looked for by label, and hung up."""
     emulator.faults.add(Fault.DELAY, seconds=20)
     emulator.visibility_lag = 3
     with pytest.raises(TimeoutError) as caught:

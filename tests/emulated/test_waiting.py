@@ -1,7 +1,8 @@
 """Dialling people and waiting for them: by callbacks, and by polling where there are none."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import os
+from collections.abc import AsyncIterator, Coroutine
 from typing import Any
 
 import attrs
@@ -10,29 +11,33 @@ from aiohttp import web
 
 from conference_async import (
     CallOver,
+    Calls,
+    CallView,
     ConferenceClient,
     ConferenceHandle,
     ConfigurationError,
     NewParticipant,
+    NotAnswered,
     Polling,
     RequestTimeout,
     dial_and_wait,
 )
 from conference_async.emulator import Emulator, Fault, Script
+from conference_async.waiting import Unknown
 from conference_async.webhooks import (
     AnsweredBy,
-    Calls,
     CallStatus,
     Keys,
     LeaveReason,
     Receiver,
-    Unknown,
+    Roster,
     aiohttp_handler,
 )
 
 pytestmark = pytest.mark.looptime
 
 FROM, TO = "+15017122661", "+15558675310"
+MEETINGS = int(os.environ.get("CONFERENCE_ASYNC_TEST_MEETINGS", "40"))
 ALICE = NewParticipant(from_=FROM, to=TO, label="alice")
 
 
@@ -70,7 +75,7 @@ def polling(room: ConferenceHandle) -> Polling:
 
 
 class TestCallbacks:
-    """What callbacks tell."""
+    """Waiting by callbacks."""
 
     async def test_dial_and_wait(
         self, room: ConferenceHandle, calls: Calls, emulator: Emulator
@@ -80,6 +85,7 @@ class TestCallbacks:
 
         view = await dial_and_wait(room, ALICE, calls=calls, timeout=30)
         assert (now(), view.label, view.status) == (3, "alice", CallStatus.IN_PROGRESS)
+        assert view.conference_sid == emulator.call("alice").room.sid
         assert (await calls.joined("alice", timeout=30)).conference_name == "standup"
         assert now() == 3
 
@@ -87,6 +93,21 @@ class TestCallbacks:
         assert (now(), view.reason) == (23, LeaveReason.PARTICIPANT_HUNG_UP)
         view = await calls.completed("alice", timeout=30)
         assert (view.status, view.ended) == (CallStatus.COMPLETED, True)
+
+    @pytest.mark.parametrize("dropped", [0, 1])
+    async def test_what_the_create_was_told_is_known_at_the_end(
+        self, dropped: float, room: ConferenceHandle, calls: Calls, emulator: Emulator
+    ) -> None:
+        """Call, label and conference, also where no callback came: it takes them to hang up."""
+        emulator.answer_after, emulator.callbacks.drop = None, dropped
+
+        with pytest.raises(NotAnswered, match="no callback" if dropped else "ringing") as late:
+            await dial_and_wait(room, ALICE, calls=calls, timeout=5)
+
+        alice, view = emulator.call("alice"), late.value.view
+        assert isinstance(view, CallView)
+        assert (view.call_sid, view.label) == (alice.sid, "alice")
+        assert view.conference_sid == alice.room.sid
 
     @pytest.mark.parametrize(
         ("outcome", "status"), [("busy", "busy"), ("failed", "failed"), ("no_answer", "no-answer")]
@@ -141,7 +162,7 @@ class TestCallbacks:
     async def test_callbacks_of_ones_own_are_kept(
         self, room: ConferenceHandle, calls: Calls, emulator: Emulator
     ) -> None:
-        """What the request has set is left as it is, the service's default events included."""
+        """A request that names its callback keeps it, the service's default events included."""
         elsewhere = "http://127.0.0.1:9/"
         new = attrs.evolve(ALICE, status_callback=elsewhere)
         emulator.script(TO, Script(hang_up_after=1))
@@ -159,7 +180,7 @@ class TestCallbacks:
         """That somebody joined is told by the conference; an answer does not stand in for it."""
         new = attrs.evolve(ALICE, conference_status_callback="http://127.0.0.1:9/")
 
-        with pytest.raises(RequestTimeout, match="not joined within 9 s, and its status is in-pro"):
+        with pytest.raises(NotAnswered, match="not joined within 9 s, and its status is in-pro"):
             await dial_and_wait(room, new, calls=calls, timeout=9, until="joined")
 
     async def test_who_picked_up(
@@ -181,11 +202,53 @@ class TestCallbacks:
         """The call goes on ringing, and can be awaited again."""
         emulator.script(TO, Script(after=20))
 
-        with pytest.raises(RequestTimeout, match="its status is ringing"):
+        with pytest.raises(NotAnswered, match="its status is ringing"):
             await dial_and_wait(room, ALICE, calls=calls, timeout=15)
 
         assert (await calls.answered("alice", timeout=15)).answered
         assert now() == 20
+
+    @pytest.mark.sized
+    @pytest.mark.timeout(1800)
+    async def test_meetings_of_one_name(
+        self, client: ConferenceClient, calls: Calls, emulator: Emulator
+    ) -> None:
+        """One label in two standing handles, again and again, with news of the last under way."""
+        emulator.callbacks.delay = 2
+
+        async def meet(room: ConferenceHandle, to: str, outcome: Any) -> None:
+            emulator.script(to, Script(outcome=outcome, after=0.5))
+            here = calls.within(room.name)
+            fields = here.labelled("alice")
+            waiting = asyncio.create_task(_end_of(here.answered("alice", timeout=30)))
+            placed = await room.participants.create(from_=FROM, to=to, **fields)
+
+            assert await waiting == (placed.call_sid, "busy" if outcome == "busy" else "answered")
+            if outcome == "answer":
+                emulator.hang_up(placed.call_sid)
+            followed.append(asyncio.create_task(_end_of(calls.completed(placed, timeout=30))))
+
+        async def meet_on(name: str, to: str, outcomes: list[str]) -> None:
+            room = client.conferences(name)
+            for number in range(MEETINGS // 2):
+                await meet(room, to, outcomes[number % len(outcomes)])
+
+        followed: list[asyncio.Task[tuple[str, str]]] = []
+        async with asyncio.TaskGroup() as group:
+            group.create_task(meet_on("standup", TO, ["busy", "answer", "answer"]))
+            group.create_task(meet_on("retro", "+15558675311", ["answer", "busy"]))
+        ends = await asyncio.gather(*followed)
+
+        assert len({call_sid for call_sid, _ in ends}) == MEETINGS // 2 * 2
+
+
+async def _end_of(wait: Coroutine[Any, Any, CallView]) -> tuple[str, str]:
+    """Return the call that a wait ended with, and how it ended."""
+    try:
+        view = await wait
+    except CallOver as over:
+        return over.call_sid, str(over.status)
+    return view.call_sid, "answered"
 
 
 async def _answered(calls: Calls) -> str:
@@ -193,7 +256,7 @@ async def _answered(calls: Calls) -> str:
 
 
 class TestPolling:
-    """What polling sees, and what it does not pretend to see."""
+    """Waiting by polling, which does not pretend to see everything."""
 
     async def test_answered_and_joined(
         self, room: ConferenceHandle, polling: Polling, emulator: Emulator
@@ -207,6 +270,54 @@ class TestPolling:
         assert (view.answered, view.joined, view.over) == (True, True, False)
         assert (await polling.joined("alice", timeout=30)).call_sid == view.call_sid
         assert now() == 4
+
+    async def test_a_reply_without_a_status_is_no_answer(self, serve: Any) -> None:
+        """Users report such replies; nobody is taken to have picked up for one."""
+
+        async def answer(_: web.BaseRequest) -> web.Response:
+            return web.json_response({"call_sid": "CA" + "1" * 32, "label": "alice"})
+
+        room = (await serve(answer)).conferences("CF" + "1" * 32)
+        with pytest.raises(NotAnswered, match="its status is initiated"):
+            await Polling(room).answered("alice", timeout=5)
+
+    @pytest.mark.sized
+    @pytest.mark.timeout(900)
+    async def test_meetings_of_one_name(self, room: ConferenceHandle, emulator: Emulator) -> None:
+        """Two people in and out of one standing handle's meetings: each wait means its own call."""
+        polling = Polling(room, every=0.5, lag=1)
+        followed: list[asyncio.Task[tuple[str, str]]] = []
+        met: set[str] = set()
+
+        async def meet(label: str, to: str, outcome: Any) -> None:
+            emulator.script(to, Script(outcome=outcome, after=0.2))
+            placed = await room.participants.create(from_=FROM, to=to, label=label)
+            met.add(placed.conference_sid)
+            end = await _end_of(polling.joined(placed.call_sid, timeout=30))
+            assert end == (placed.call_sid, "unknown" if outcome == "busy" else "answered")
+            if outcome == "answer":
+                muted = await room.participants(label).mute()
+                assert (muted.call_sid, muted.conference_sid) == (
+                    placed.call_sid,
+                    placed.conference_sid,
+                )
+                emulator.hang_up(placed.call_sid)
+            # The next create goes out while the end of this call is still asked for.
+            followed.append(asyncio.create_task(_end_of(polling.left(placed.call_sid, timeout=30))))
+
+        async def meet_again(label: str, to: str, outcomes: list[str], pause: float) -> None:
+            for number in range(MEETINGS // 2):
+                await meet(label, to, outcomes[number % len(outcomes)])
+                await asyncio.sleep(pause if number % 3 else 0)
+
+        async with asyncio.TaskGroup() as group:
+            group.create_task(meet_again("alice", TO, ["answer", "busy", "answer"], 0))
+            group.create_task(meet_again("bob", "+15558675311", ["busy", "answer"], 0.7))
+        ends = await asyncio.gather(*followed)
+
+        assert {end for _, end in ends} == {"answered"}  # `left` is what came to be
+        assert len({call_sid for call_sid, _ in ends}) == MEETINGS // 2 * 2
+        assert len(met) > MEETINGS // 4
 
     @pytest.mark.parametrize("outcome", ["busy", "failed", "answer"])
     async def test_one_who_is_gone(
@@ -273,7 +384,7 @@ class TestPolling:
 
     async def test_nobody_ever_comes(self, polling: Polling) -> None:
         """The wait ends at its limit, and says that nothing was seen."""
-        with pytest.raises(RequestTimeout, match=r"within 7 s, and nothing is known"):
+        with pytest.raises(NotAnswered, match=r"within 7 s, and it was not seen in the"):
             await polling.joined("alice", timeout=7)
 
         assert now() == 7
@@ -295,10 +406,21 @@ class TestPolling:
         with pytest.raises(ConfigurationError, match="every must be more than 0 seconds"):
             Polling(room, every=every)
 
-    async def test_who_picked_up_cannot_be_seen(self, polling: Polling) -> None:
-        """That is said at once, and not after the time-out."""
-        with pytest.raises(ConfigurationError, match="cannot be seen by polling"):
-            await polling.detected("alice", timeout=30)
+    async def test_the_call_log_says_who_picked_up(
+        self, client: ConferenceClient, emulator: Emulator
+    ) -> None:
+        """Where machine detection was asked for; and how a call ended, when it is over."""
+        emulator.script(TO, Script(answered_by="machine_start", after=1))
+        room = client.conferences("standup")
+        placed = await room.participants.create(attrs.evolve(ALICE, machine_detection="Enable"))
+
+        view = await Polling(room).detected(placed, timeout=30)
+
+        assert (view.answered_by, view.joined) == ("machine_start", True)
+        alice = room.participants("alice")
+        assert (await alice.call()).status == "in-progress"
+        await alice.delete()
+        assert (await room.participants(placed.call_sid).call()).status == "completed"
 
     async def test_what_fails_is_not_hidden(
         self, client: ConferenceClient, emulator: Emulator
@@ -313,6 +435,18 @@ class TestPolling:
 
         assert now() == 4
         assert repr(Polling(slow)) == f"<Polling {slow!r} every 2 s>"
+
+
+async def test_a_roster_is_seeded_from_a_handle(room: ConferenceHandle, emulator: Emulator) -> None:
+    """The list of a room named by friendly name fills a roster that no event has reached."""
+    await room.participants.create(ALICE)
+    await asyncio.sleep(1)
+    roster = Roster()
+
+    await roster.seed(await room.resolve(), room.participants.list())
+
+    (view,) = roster.rooms()
+    assert [attendee.label for attendee in view.participants] == ["alice"]
 
 
 async def _left(polling: Polling) -> str:

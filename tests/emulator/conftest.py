@@ -1,15 +1,17 @@
-"""A plain caller of the API, so that the emulator is tested by nothing of ours."""
+"""A plain caller of the API and a listener, so that nothing of ours tests the emulator."""
 
+import asyncio
 import base64
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import parse_qsl, quote, urlencode
 
 import aiohttp
 import attrs
 import pytest
+from aiohttp import web
 from yarl import URL
 
 from conference_async.emulator import Emulator
@@ -116,3 +118,39 @@ async def api(open_api: Opener) -> AsyncIterator[Api]:
     """An emulator that starts calls at once, and a caller of it."""
     async with open_api(pace=False, seed=7) as opened:
         yield opened
+
+
+@attrs.define
+class Listener:
+    """An application's end: keeps what it is told, and answers as it is set to."""
+
+    url: str = ""
+    heard: list[tuple[float, str, str, dict[str, str], Any]] = attrs.Factory(list)
+    status: int = 204
+    pause: float = 0.0
+
+    async def hear(self, request: web.BaseRequest) -> web.Response:
+        """Keep one request."""
+        at = asyncio.get_running_loop().time()
+        body = dict(parse_qsl((await request.read()).decode(), keep_blank_values=True))
+        self.heard.append((at, request.method, request.raw_path, body, request.headers))
+        await asyncio.sleep(self.pause)
+        return web.Response(status=self.status)
+
+    @property
+    def events(self) -> list[str]:
+        """The names of the events, in the order in which they came."""
+        return [body.get("StatusCallbackEvent") or body["CallStatus"] for *_, body, _ in self.heard]
+
+
+@pytest.fixture
+async def listener() -> AsyncIterator[Listener]:
+    """A real server that is told."""
+    listening = Listener()
+    server = web.Server(listening.hear)
+    loop = asyncio.get_running_loop()
+    sockets = await loop.create_server(server, "127.0.0.1", 0)
+    listening.url = f"http://127.0.0.1:{sockets.sockets[0].getsockname()[1]}/events"
+    yield listening
+    sockets.close()
+    await server.shutdown()

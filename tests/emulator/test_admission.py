@@ -86,7 +86,7 @@ async def test_an_unknown_route_is_not_found(api: Any, path: str) -> None:
 
 
 async def test_a_path_outside_the_api_needs_no_credentials_to_be_missing(api: Any) -> None:
-    """What is no account's is just not there."""
+    """A path outside every account is answered 404."""
     async with api.session.get(api.emulator.base_url + "/elsewhere") as response:
         assert (response.status, (await response.json())["code"]) == (404, 20404)
 
@@ -167,7 +167,7 @@ async def test_every_answer_carries_the_service_headers(api: Any) -> None:
     ],
 )
 async def test_an_odd_body_is_refused(api: Any, headers: Any, body: bytes) -> None:
-    """Whatever cannot be a form is answered 400, and dials nobody."""
+    """A body that cannot be a form is answered 400, and dials nobody."""
     answer = await api.ask(
         "POST", "/Conferences/standup/Participants.json", data=io.BytesIO(body), headers=headers
     )
@@ -178,7 +178,7 @@ async def test_an_odd_body_is_refused(api: Any, headers: Any, body: bytes) -> No
 
 
 async def test_a_body_may_be_compressed(api: Any) -> None:
-    """What can be unpacked counts."""
+    """A compressed form is read like a plain one."""
     answer = await api.ask(
         "POST",
         "/Conferences/standup/Participants.json",

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from conference_async.emulator import Emulator, Script
+from conference_async.emulator import Emulator, NoSuchCall, Script
 
 pytestmark = pytest.mark.looptime
 
@@ -158,8 +158,43 @@ async def test_phones_are_driven_by_hand(open_api: Any) -> None:
         "failed",
     ]
     assert [emulator.call(sid).status for sid in sids] == ["complete", *["failed"] * 4]
-    with pytest.raises(KeyError):
-        emulator.answer("CA1")
+
+
+async def test_a_call_is_named_by_number_label_or_sid(open_api: Any) -> None:
+    """The live one before those that are over; what is not there is answered by what is."""
+    async with open_api(answer_after=None, pace=False) as api:
+        emulator: Emulator = api.emulator
+        with pytest.raises(NoSuchCall, match="No call was placed yet"):
+            emulator.answer("alice")
+        for _ in range(2):
+            await api.create("one", To="+15558675311", Label="alice")
+            emulator.hang_up("alice")
+        await api.create("one", To="+15558675311", Label="alice")
+        await api.create("two", To="+15558675312")
+        emulator.answer("+15558675311")
+        emulator.busy("+15558675312")
+        emulator.hang_up("+15558675312")
+        statuses = [call.call_status for call in emulator.calls]
+        with pytest.raises(
+            NoSuchCall, match=r"Newest first: CA\w+ to \*\*\*5312, busy; CA"
+        ) as unknown:
+            emulator.answer("+15558675319")
+        await api.create("three", To="+15558675313", Label="alice")
+        with pytest.raises(NoSuchCall, match=r"several live calls .* SID") as several:
+            emulator.answer("alice")
+
+    assert statuses == ["busy", "busy", "in-progress", "busy"]
+    assert str(several.value).count("'alice'") == 2
+    assert "+1555" not in f"{unknown.value}{several.value}"
+
+
+async def test_only_some_of_many_calls_are_listed(open_api: Any) -> None:
+    """An error stays readable after a campaign."""
+    async with open_api(pace=False) as api:
+        for place in range(9):
+            await api.create(str(place))
+        with pytest.raises(NoSuchCall, match="and 4 more"):
+            api.emulator.answer("alice")
 
 
 async def test_a_queued_call_can_be_answered_by_hand(open_api: Any) -> None:

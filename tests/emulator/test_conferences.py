@@ -148,18 +148,18 @@ async def test_the_call_log_keeps_what_is_over(api: Any) -> None:
     async def statuses(**query: str) -> list[str]:
         return [call["status"] for call in (await api.get("/Calls.json", **query)).json["calls"]]
 
-    assert await statuses() == ["busy", "completed", "ringing"]
-    assert await statuses(To="+15550000002") == ["completed", "ringing"]
+    assert await statuses() == ["ringing", "completed", "busy"]
+    assert await statuses(To="+15550000002") == ["ringing", "completed"]
     assert await statuses(From="+15017122662") == ["ringing"]
     assert await statuses(Status="busy") == ["busy"]
     today, _ = days(made)
-    assert await statuses(**{"EndTime>": today}) == ["busy", "completed"]
-    assert await statuses(**{"StartTime": today, "EndTime<": "2100-01-01"}) == ["busy", "completed"]
+    assert await statuses(**{"EndTime>": today}) == ["completed", "busy"]
+    assert await statuses(**{"StartTime": today, "EndTime<": "2100-01-01"}) == ["completed", "busy"]
     assert await statuses(**{"StartTime<": today}) == []
     assert (await api.get("/Calls.json", StartTime="yesterday")).code == 20422
     call = (await api.get(f"/Calls/{made.json['call_sid']}.json")).json
     assert (call["duration"], call["direction"]) == ("60", "outbound-api")
-    assert await statuses(StartTime=_moment(call["start_time"])) == ["busy", "completed"]
+    assert await statuses(StartTime=_moment(call["start_time"])) == ["completed", "busy"]
     assert (await api.get("/Calls/CA1.json")).code == 20404
 
 

@@ -87,7 +87,7 @@ async def test_a_stall_lasts_until_the_client_leaves(
 
 @pytest.mark.parametrize("fault", [Fault.STALL, Fault.RESET_AFTER])
 async def test_a_client_may_leave_before_its_fault(api: Any, fault: Fault) -> None:
-    """Whoever leaves while the answer is on its way is not waited for."""
+    """A client that leaves while the answer is on its way is not waited for."""
     api.emulator.latency = 10.0
     api.emulator.faults.add(fault)
     with pytest.raises(TimeoutError):
@@ -159,7 +159,7 @@ async def test_a_refusal_is_not_bettered_by_a_fault(api: Any) -> None:
 
 
 async def test_what_is_new_may_stay_invisible(api: Any) -> None:
-    """The participant, its conference and its call are not found for a while; its label is used."""
+    """The participant and its conference are not found for a while; its label is used."""
     api.emulator.faults.add(Fault.INVISIBLE, seconds=10)
     api.emulator.faults.add(Fault.PLACE_THEN_500)
     assert (await api.create(Label="alice")).status == 500
@@ -167,13 +167,12 @@ async def test_what_is_new_may_stay_invisible(api: Any) -> None:
     path = f"/Conferences/{room.sid}/Participants"
     assert (await api.get(f"{path}/alice.json")).status == 404
     assert (await api.get("/Conferences.json", FriendlyName="standup")).json["conferences"] == []
-    assert (await api.get("/Calls.json")).json["calls"] == []
+    assert len((await api.get("/Calls.json")).json["calls"]) == 1  # the log has a lag of its own
     assert (await api.create(Label="alice")).code == 16026
     await asyncio.sleep(10)
 
     assert (await api.get(f"{path}/alice.json")).status == 200
     assert len((await api.get(f"{path}.json")).json["participants"]) == 1
-    assert len((await api.get("/Calls.json")).json["calls"]) == 1
 
 
 async def test_everything_new_may_lag(api: Any) -> None:
@@ -184,7 +183,6 @@ async def test_everything_new_may_lag(api: Any) -> None:
     listed = f"/Conferences/{first.json['conference_sid']}/Participants.json"
     assert len((await api.get(listed)).json["participants"]) == 1
     assert (await api.get(api.at(second))).status == 404
-    assert (await api.get(f"/Calls/{second.json['call_sid']}.json")).status == 404
     await asyncio.sleep(5)
 
     assert (await api.get(api.at(second))).status == 200

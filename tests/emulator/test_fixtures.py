@@ -1,19 +1,16 @@
 """The pytest plugin, as a user's own tests use it: each project runs in a pytest of its own."""
 
 import inspect
-import os
-import subprocess
-import sys
 import textwrap
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
-import conference_async
 from conference_async.emulator import fixtures
 
-Run = Callable[..., "subprocess.CompletedProcess[str]"]
+pytest_plugins = ["pytester"]
+
+Run = Callable[..., pytest.RunResult]
 
 BOT = '''
 """A user's application: it finds the service by the environment."""
@@ -32,35 +29,26 @@ MARKS = "pytestmark = [pytest.mark.asyncio, pytest.mark.looptime]\n"
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> Run:
-    """Write a project with this test file and run its tests."""
+def run(pytester: pytest.Pytester) -> Run:
+    """Write a project with this test file and run its tests, in this process: that is quick."""
 
-    def running(test: str, mode: str = "strict") -> subprocess.CompletedProcess[str]:
-        (tmp_path / "conftest.py").write_text(
-            'pytest_plugins = ["conference_async.emulator.fixtures"]\n'
-        )
-        (tmp_path / "bot.py").write_text(BOT)
-        (tmp_path / "test_bot.py").write_text("import asyncio\nimport pytest\n" + test)
-        installed = Path(conference_async.__file__).parents[1]
+    def running(test: str, mode: str = "strict") -> pytest.RunResult:
+        pytester.makeconftest('pytest_plugins = ["conference_async.emulator.fixtures"]')
+        pytester.makepyfile(bot=BOT, test_bot="import asyncio\nimport pytest\n" + test)
+        pytester.syspathinsert()
         options = ["-q", "--strict-markers", "-W", "error", "-p", "no:cacheprovider"]
+        # The plugin is loaded already, which happens in no process of a user's.
+        options += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]
         options += ["-o", "asyncio_default_fixture_loop_scope=function"]
-        return subprocess.run(
-            [sys.executable, "-m", "pytest", *options, "-o", f"asyncio_mode={mode}"],
-            cwd=tmp_path,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join([str(installed), str(tmp_path)])},
-            capture_output=True,
-            text=True,
-            timeout=50,
-            check=False,
-        )
+        return pytester.runpytest_inprocess(*options, "-o", f"asyncio_mode={mode}")
 
     return running
 
 
-def passed(run: "subprocess.CompletedProcess[str]", tests: int) -> bool:
-    """Return whether so many tests passed and nothing else happened, or show what did."""
-    assert f"\n{tests} passed in" in run.stdout, run.stdout + run.stderr
-    return run.returncode == 0
+def passed(run: pytest.RunResult, tests: int) -> bool:
+    """Return whether so many tests passed and nothing else happened."""
+    run.assert_outcomes(passed=tests)
+    return run.ret == pytest.ExitCode.OK
 
 
 @pytest.mark.parametrize("mode", ["auto", "strict"])
@@ -148,6 +136,38 @@ async def test_outcome(emulator, conference_client, number, history):
     )
 
     assert passed(project, 6)
+
+
+@pytest.mark.parametrize("marks", [MARKS, "pytestmark = pytest.mark.asyncio\n"])
+def test_the_emulator_calls_the_application_back(run: Run, marks: str) -> None:
+    """A receiver runs: its roster, its waits and its list of events hear what a phone does."""
+    project = run(
+        marks
+        + """
+from conference_async.webhooks import CallAnswered
+
+@pytest.mark.emulator(answer_after=None)
+async def test_alice_comes_and_goes(emulator, conference_client, conference_webhooks):
+    calls, roster = conference_webhooks.calls, conference_webhooks.roster
+    placed = await conference_client.conferences("standup").participants.create(
+        from_="+15017122661", to="+15558675310", **calls.labelled("alice")
+    )
+    emulator.answer("alice")
+    await calls.joined("alice", timeout=30)
+    room = roster.room(placed.conference_sid)
+    assert [one.label for one in room.participants] == ["alice"]
+    emulator.hang_up("alice")
+    assert (await calls.completed("alice", timeout=30)).status == "completed"
+    await emulator.callbacks.settled()
+    assert any(isinstance(event, CallAnswered) for event in conference_webhooks.events)
+
+async def test_each_test_has_its_own(conference_webhooks):
+    assert conference_webhooks.roster.rooms() == ()
+    assert conference_webhooks.events == []
+"""
+    )
+
+    assert passed(project, 2)
 
 
 def test_a_bot_that_reads_the_environment_is_sent_to_the_emulator(run: Run) -> None:

@@ -150,7 +150,7 @@ async def test_the_official_library_pages_forward_and_back(emulator: Emulator) -
 async def test_calls_conferences_and_accounts_answer_the_official_library(
     emulator: Emulator,
 ) -> None:
-    """What surrounds participants is there: the call log, ending calls, conferences, accounts."""
+    """The official library finds the call log, ends calls, and reads conferences and accounts."""
     emulator.script("0001", Script(after=0.0))
     client = official(emulator)
     child = emulator.add_account(parent=emulator.accounts[0])
@@ -210,3 +210,23 @@ async def test_the_official_asyncio_client_with_an_api_key(emulator: Emulator) -
         assert await room(made.call_sid).delete_async()
 
     assert (made.account_sid, streamed, muted.muted) == (child.sid, ["a b"], True)
+
+
+async def test_the_library_gets_tokens(emulator: Emulator) -> None:
+    """And reads from each when it ends: one token for several requests."""
+    credential = pytest.importorskip("twilio.credential.client_credential_provider")
+    manager = pytest.importorskip("twilio.http.client_token_manager")
+    client_id, secret = emulator.add_oauth_app()
+
+    def scenario() -> list[str]:
+        tokens = manager.ClientTokenManager("client_credentials", client_id, secret)
+        tokens.client = official(emulator)
+        tokens.client.oauth.base_url = emulator.base_url
+        provider = credential.ClientCredentialProvider(client_id, secret, token_manager=tokens)
+        client = rest.Client(account_sid=emulator.account_sid, credential_provider=provider)
+        client.api.base_url = emulator.base_url
+        participants = client.conferences("standup").participants
+        return [participants.create(from_=OURS, to=THEIRS).status for _ in range(3)]
+
+    assert await threaded(scenario) == ["queued"] * 3
+    assert emulator.count("token") == 1

@@ -43,7 +43,7 @@ async def test_a_create_answers_the_fifteen_properties(api: Any) -> None:
 
 
 async def test_the_parameters_of_a_create_show_in_the_participant(api: Any) -> None:
-    """What was asked for is what is fetched; queue time is told once."""
+    """A fetch shows what the create asked for, but for the queue time, which only its reply has."""
     answer = await api.create(
         Muted="true", EndConferenceOnExit="true", StartConferenceOnEnter="false"
     )
@@ -146,6 +146,11 @@ PHONE = "+15558675310"
         ({"Beep": "loud"}, 422, 20422),
         ({"MaxParticipants": "251"}, 422, 20422),
         ({"CallerDisplayName": "x"}, 422, 20422),
+        ({"Passports": "a,b,c,d,e,f"}, 422, 20422),
+        ({"EmergencyCountry": "DE"}, 422, 20422),
+        ({"EmergencyCallerPosition": "here"}, 422, 20422),
+        ({"RecordingConfigurationId": "cfg1", "Record": "true"}, 422, 20422),
+        ({"RecordingConfigurationId": "cfg1", "Trim": "do-not-trim"}, 422, 20422),
         ({"WaitUrl": "no"}, 422, 20422),
         ({"Region": "mars"}, 422, 20422),
     ],
@@ -199,6 +204,26 @@ async def test_a_conference_holds_250_by_default(api: Any) -> None:
     for _ in range(250):
         assert (await api.create()).status == 201
     assert (await api.create()).code == 16020
+
+
+@pytest.mark.parametrize("code", [16021, 10004])
+async def test_an_account_has_so_many_live_calls_and_no_more(open_api: Any, code: int) -> None:
+    """Queued, ringing and in progress count alike, those that ended do not; nothing is placed."""
+    async with open_api(cps=1, max_live=3, max_live_code=code, answer_after=0.5) as api:
+        first = await api.create("a")
+        await api.create("b")
+        await asyncio.sleep(0.7)
+        await api.create("b")  # is queued, while one rings and one talks
+        refused = await api.create("c")
+        assert (refused.status, refused.code) == (400, code)
+        assert len(api.emulator.calls) == 3
+
+        await api.delete(api.at(first))
+        assert (await api.create("c")).status == 201
+        assert (await api.create("c")).code == code
+        other = api.emulator.add_account()
+        api.user, api.account_sid = (other.sid, other.auth_token), other.sid
+        assert (await api.create()).status == 201
 
 
 @pytest.mark.parametrize("sid", ["CF" + "0" * 32, "CF" + "f" * 32])
@@ -278,7 +303,7 @@ async def test_a_participant_may_come_to_coach(api: Any) -> None:
 
     assert (await api.create(CallSidToCoach=agent_sid)).json["coaching"] is True
     quiet = (await api.create(CallSidToCoach=agent_sid, Coaching="false")).json
-    assert quiet["coaching"] is False
+    assert (quiet["coaching"], quiet["call_sid_to_coach"]) == (False, None)
 
 
 async def test_lists_are_filtered(api: Any) -> None:

@@ -36,7 +36,7 @@ def test_each_operation_has_its_method_and_path(method: str, path: str, kind: st
 
 @pytest.mark.parametrize("path", ["/", "", "/2010-04-01/Accounts", "/x" * 9, "/%ff", "*"])
 def test_a_path_outside_the_api_is_unknown(path: str) -> None:
-    """What is not below an account is no route, whatever its bytes."""
+    """A path that is not below an account is no route, whatever its bytes."""
     assert route("GET", path).allowed == ()
 
 

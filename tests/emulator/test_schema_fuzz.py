@@ -1,7 +1,4 @@
-"""Requests made up from the API's own parameters, right and wrong, by property-based testing.
-
-``CONFERENCE_ASYNC_TEST_REQUESTS=5000`` makes as many.
-"""
+"""Requests made up from the API's own parameters, right and wrong, by property-based testing."""
 
 import asyncio
 import os
@@ -12,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from conference_async.emulator import parameters
+from conference_async.emulator.api import parameters
 
 VALUES = (
     *("true", "false", "GET", "POST", "1", "5", "250", "2000", "start end", "ringing", "Enable"),
@@ -90,6 +87,7 @@ async def check(api: Any, one: tuple[str, dict[str, list[str]], str, int, str]) 
         assert answer.text.startswith("<?xml")
 
 
+@pytest.mark.sized
 @pytest.mark.timeout(300)
 @settings(max_examples=int(os.environ.get("CONFERENCE_ASYNC_TEST_REQUESTS", "200")))
 @given(one=asked())

@@ -34,7 +34,7 @@ def look(session: aiohttp.ClientSession) -> Look:
     """Return the state that the page shows of an account."""
 
     async def looking(account: str = "") -> Any:
-        async with session.get(f"/_emulator/state?account={account}") as answer:
+        async with session.get(f"/control/overview?account={account}") as answer:
             assert answer.status == 200
             return await answer.json()
 

@@ -264,6 +264,21 @@ async def test_twelve_participants_fit(
     assert tab.problems == []
 
 
+async def test_only_those_connected_are_counted_as_in(
+    tab: Tab, emulator: Emulator, dial: Dial
+) -> None:
+    """Twelve are in, one rings and is being called, and those who wait for the start wait."""
+    *inside, _ = await dial("alice", *(f"p{n}" for n in range(11)), "carol")
+    for sid in inside:
+        emulator.answer(sid)
+    emulator.conferences[0].status = "init"
+    await tab.go(emulator.base_url)
+    await tab.until("document.querySelector('.room-count')?.innerText === '12 in · 1 being called'")
+
+    assert await tab.ask(f"{row('alice')}.innerText.includes('waits for the start')")
+    assert tab.problems == []
+
+
 async def test_an_emulator_that_is_gone_is_noticed(tab: Tab, emulator: Emulator) -> None:
     """The page says so, and goes on by itself when it is back."""
     await tab.go(emulator.base_url)

@@ -1,4 +1,4 @@
-"""What the page knows: the state of rooms, calls, pace and requests."""
+"""The page's data: the state of rooms, calls, pace and requests."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -43,6 +43,8 @@ async def test_the_state_tells_rooms_calls_and_pace(
         ("p4", "ringing", 0),
         ("p5", "queued", 0),
     ]
+    assert room["inside"] == 1
+    assert not any(call["waiting"] for call in room["calls"])
     assert [call["muted"] for call in room["calls"]] == [True, *[False] * 5]
     assert room["calls"][0]["to"] == THEIRS
     assert state["totals"] == {
@@ -55,16 +57,16 @@ async def test_the_state_tells_rooms_calls_and_pace(
     assert state["pace"]["cps"] == "2"
     assert state["pace"]["started"] == [*[0] * 57, 2, 2, 1]
     assert max(state["pace"]["queue_time"]) == 2500
-    assert state["faults"] == [
-        {"fault": "fail_500", "on": "list", "left": None},
-        {"fault": "delay", "on": "create", "left": 3},
+    assert [(rule["fault"], rule["on"], rule["times"]) for rule in state["faults"]] == [
+        ("fail_500", "list", None),
+        ("delay", "create", 3),
     ]
 
 
 async def test_the_pace_is_that_of_the_last_minute(
     emulator: Emulator, dial: Dial, look: Look
 ) -> None:
-    """What is longer ago leaves the plot."""
+    """A start older than a minute leaves the plot."""
     await dial("alice")
     await asyncio.sleep(59)
     assert sum((await look())["pace"]["started"]) == 1
@@ -117,7 +119,7 @@ async def test_no_secret_is_on_the_page(
     """Neither the token nor a key's secret is in the state."""
     _, secret = emulator.add_api_key()
     await dial("alice")
-    async with session.get("/_emulator/state") as answer:
+    async with session.get("/control/overview") as answer:
         text = await answer.text()
 
     assert emulator.auth_token not in text
@@ -128,7 +130,7 @@ async def test_each_account_is_shown_by_itself(emulator: Emulator, dial: Dial, l
     """The main account unless another is asked for; one that is not there is the main one."""
     other = emulator.add_account(cps=7.5)
     await dial("alice")
-    main, second, wrong = [await look(sid) for sid in (emulator.account_sid, other.sid, "AC%3C&b")]
+    main, second, wrong = [await look(sid) for sid in (emulator.account_sid, other.sid, "AC%3Cb")]
 
     assert main["accounts"] == [emulator.account_sid, other.sid]
     assert (main["account"], len(main["rooms"])) == (emulator.account_sid, 1)

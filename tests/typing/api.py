@@ -9,6 +9,7 @@ import aiohttp
 
 from conference_async import (
     AttemptEvent,
+    AttemptOutcome,
     Conference,
     ConferenceChange,
     ConferenceClient,
@@ -20,23 +21,27 @@ from conference_async import (
     CreateLimit,
     Credentials,
     DeadlineExceeded,
+    FanOut,
     InvalidParameter,
     Limit,
     LimitSnapshot,
     NewParticipant,
-    Outcome,
     OutcomeUnknown,
+    Page,
     Participant,
     ParticipantChange,
     ParticipantFilters,
     ParticipantHandle,
     Participants,
     ParticipantStatus,
+    PlacedParticipant,
     Priority,
     RequestRefused,
     RetryPolicy,
     Unpaced,
+    Visitor,
 )
+from conference_async.pace import LiveLimit
 
 
 async def as_in_the_first_example(credentials: Credentials) -> None:
@@ -52,7 +57,15 @@ async def as_in_the_first_example(credentials: Credentials) -> None:
             early_media=True,
             status_callback_event=["ringing"],
         )
-        assert_type(alice, Participant)
+        assert_type(alice, PlacedParticipant)
+        once = await standup.participants.create(
+            from_="+15017122661", to="+15558675310", once="order-42"
+        )
+        assert_type(once, PlacedParticipant)
+        new = NewParticipant(from_="+15017122661", to="+15558675310")
+        assert_type(await standup.participants.create(new, once="order-42"), PlacedParticipant)
+        async with standup.participant(new, once="order-42") as visitor:
+            assert_type(visitor, Visitor)
         room = client.conferences(alice.conference_sid)
         async for participant in room.participants.stream(muted=True):
             assert_type(participant, Participant)
@@ -61,36 +74,46 @@ async def as_in_the_first_example(credentials: Credentials) -> None:
         handle = room.participants("alice")
         assert_type(handle, ParticipantHandle)
         updated = await handle.update(hold=True, hold_url="https://example.com/music")
-        assert_type(updated, Participant)
+        assert_type(updated, PlacedParticipant)
         await handle.delete()
 
 
 async def one_definition_serves_values_and_keywords(room: ConferenceHandle) -> None:
     """A value may be made once and used often."""
     new = NewParticipant(from_="+15017122661", to="+15558675310", extra={"NewName": "1"})
-    assert_type(await room.participants.create(new), Participant)
+    assert_type(await room.participants.create(new), PlacedParticipant)
     change = ParticipantChange(muted=True)
-    assert_type(await room.participants("alice").update(change), Participant)
+    assert_type(await room.participants("alice").update(change), PlacedParticipant)
     end = ConferenceChange(status="completed")
     assert_type(await room.update(end), Conference)
     assert_type(await room.update(announce_url="https://example.com/bye.mp3"), Conference)
     task = asyncio.create_task(room.participants.create(new))
-    assert_type(await task, Participant)
+    assert_type(await task, PlacedParticipant)
     both = await asyncio.gather(room.participants.create(new), room.participants.create(new))
-    assert_type(both, tuple[Participant, Participant])
+    assert_type(both, tuple[PlacedParticipant, PlacedParticipant])
 
 
-async def every_verb(alice: ParticipantHandle, agent: Participant) -> None:
+async def every_verb(alice: ParticipantHandle, agent: PlacedParticipant) -> None:
     """Each is answered with the participant."""
     assert_type(alice.key, str)
-    assert_type(await alice.fetch(), Participant)
-    assert_type(await alice.mute(), Participant)
-    assert_type(await alice.unmute(), Participant)
-    assert_type(await alice.hold("https://example.com/music", method="GET"), Participant)
-    assert_type(await alice.unhold(), Participant)
-    assert_type(await alice.announce("https://example.com/hello", method="POST"), Participant)
-    assert_type(await alice.coach(agent.call_sid), Participant)
-    assert_type(await alice.stop_coaching(), Participant)
+    assert_type(await alice.fetch(), PlacedParticipant)
+    assert_type(await alice.mute(), PlacedParticipant)
+    assert_type(await alice.unmute(), PlacedParticipant)
+    assert_type(await alice.hold("https://example.com/music", method="GET"), PlacedParticipant)
+    assert_type(await alice.unhold(), PlacedParticipant)
+    assert_type(await alice.announce("https://example.com/hello", method="POST"), PlacedParticipant)
+    assert_type(await alice.coach(agent.call_sid), PlacedParticipant)
+    assert_type(await alice.coach("agent"), PlacedParticipant)
+    assert_type(await alice.stop_coaching(), PlacedParticipant)
+
+
+async def from_a_participant(client: ConferenceClient, listed: Participant) -> None:
+    """To its handle in one step, listed or placed; and a report that raises, or is itself."""
+    assert_type(client.participant(listed), ParticipantHandle)
+    room = client.conferences("standup")
+    done = (await room.participants.mute_all(except_=["lead"])).raise_if_failed()
+    assert_type(done, FanOut)
+    assert_type(done.not_found, tuple[str, ...])
 
 
 async def lists(client: ConferenceClient, participants: Participants) -> None:
@@ -98,7 +121,8 @@ async def lists(client: ConferenceClient, participants: Participants) -> None:
     stream = participants.stream(muted=None, hold=False, coaching=True, page_size=100, limit=5)
     assert_type(stream, AsyncGenerator[Participant, None])
     async for page in participants.pages(page_size=100):
-        assert_type(page, list[Participant])
+        assert_type(page, Page[Participant])
+        assert_type(page.next_page_uri, str | None)
     conferences = client.conferences
     assert_type(conferences, Conferences)
     async for conference in conferences.stream(status="completed", friendly_name="standup"):
@@ -108,7 +132,7 @@ async def lists(client: ConferenceClient, participants: Participants) -> None:
     )
     assert_type(days, list[Conference])
     async for conference_page in conferences.pages(status="init"):
-        assert_type(conference_page, list[Conference])
+        assert_type(conference_page, Page[Conference])
 
 
 async def live(room: ConferenceHandle, **filters: Unpack[ParticipantFilters]) -> list[Participant]:
@@ -119,7 +143,7 @@ async def live(room: ConferenceHandle, **filters: Unpack[ParticipantFilters]) ->
 
 
 async def one_conference(room: ConferenceHandle) -> None:
-    """What its handle can do."""
+    """The types of a conference's handle."""
     assert_type(room.name, str)
     assert_type(await room.resolve(), str)
     assert_type(await room.fetch(), Conference)
@@ -127,10 +151,12 @@ async def one_conference(room: ConferenceHandle) -> None:
     assert_type(await room.end(), Conference)
 
 
-def properties(participant: Participant, conference: Conference) -> None:
+def properties(participant: Participant, placed: PlacedParticipant, conference: Conference) -> None:
     """A status newer than the library is a plain string; whatever may be null is optional."""
     assert_type(participant.status, ParticipantStatus | str)
     assert_type(participant.call_sid, str | None)
+    assert_type(placed.call_sid, str)
+    assert_type(placed.conference_sid, str)
     assert_type(participant.date_created, datetime | None)
     assert_type(participant.queue_time, int | None)
     assert_type(participant.reconciled, bool)
@@ -144,7 +170,7 @@ def every_setting(session: aiohttp.ClientSession) -> ConferenceClient:
         print(label, attempt)
 
     def tell(event: AttemptEvent) -> None:
-        assert_type(event.outcome, Outcome)
+        assert_type(event.outcome, AttemptOutcome)
         assert_type(event.status, int | None)
 
     client = ConferenceClient(
@@ -183,8 +209,10 @@ def every_setting(session: aiohttp.ClientSession) -> ConferenceClient:
 
 
 def limits_are_interchangeable() -> tuple[ConferenceClient, ...]:
-    """Whatever paces creates fits the one protocol."""
+    """Every limit fits the one protocol."""
     limits: list[Limit] = [CreateLimit(5), Unpaced()]
+    counting: LiveLimit = CreateLimit(5, max_live=20, reserved=2)
+    assert_type(counting.max_live, int | None)
     return tuple(ConferenceClient(Credentials.from_env(), limit=limit) for limit in limits)
 
 
@@ -204,3 +232,13 @@ async def errors(client: ConferenceClient) -> None:
     value_error: ValueError = InvalidParameter("to", "is wrong")
     timeout_error: TimeoutError = DeadlineExceeded("too late", estimate=1.5)
     print(value_error, timeout_error)
+
+
+def as_where_credentials_change() -> None:
+    """A function that looks them up, an app, and a token of one's own."""
+
+    async def fetch() -> Credentials:
+        return Credentials.bearer("AC", "token", expires_at=datetime.now(UTC))
+
+    assert_type(Credentials.from_provider(fetch, every=60), Credentials)
+    assert_type(Credentials.oauth("AC", "OQ", "secret", oauth_url=None), Credentials)

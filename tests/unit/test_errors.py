@@ -5,18 +5,18 @@ import inspect
 import pickle
 import re
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 
 import pytest
 
 from conference_async import errors
-from conference_async.errors import (
-    ConferenceError,
-    ConfigurationError,
-    OutcomeUnknown,
-    RequestRefused,
-)
+from conference_async.errors import ConferenceError, OutcomeUnknown, RequestRefused
+from conference_async.looks import Look
+from conference_async.privacy import mask
+from conference_async.waiting import CallView
 
 NUMBER = "+15558675310"
+TOLD = {"message", "problem", "service_message"}
 DRAWN = re.compile(r"^ {4}([│├└ ─]*)(\w+)(?: \((\w+)\))?")
 VALUES: dict[str, object] = {
     "parameter": "to",
@@ -34,6 +34,10 @@ VALUES: dict[str, object] = {
     "attempts": 3,
     "call_sid": "CA" + "1" * 32,
     "reason": f"{NUMBER} hung up",
+    "sent_at": datetime(2026, 11, 25, tzinfo=UTC),
+    "evidence": (),
+    "errors": (),
+    "view": CallView(call_sid="CA" + "1" * 32, label=NUMBER),
 }
 
 
@@ -106,8 +110,21 @@ def test_an_error_keeps_what_it_was_told_but_no_number(cls: type[ConferenceError
     assert NUMBER not in f"{error} {error!r} {vars(error)}"
     assert "***5310" in str(error)
     for name in inspect.signature(cls).parameters.keys() - {"message", "problem"}:
-        shown = str(VALUES[name]).replace(NUMBER, "***5310")
+        shown = mask(str(VALUES[name]))
         assert str(getattr(error, name)) == shown
+
+
+@pytest.mark.parametrize("cls", ALL)
+def test_an_error_is_one_line(cls: type[ConferenceError]) -> None:
+    """Whoever words it cannot forge a line of a log, move a cursor, or turn what stands there."""
+    make: Callable[..., ConferenceError] = cls
+    names = inspect.signature(cls).parameters
+    told = dict.fromkeys(TOLD & names.keys(), f"no\r\nERROR all is lost\x1b[2J\u202e {NUMBER}")
+    error = make(**{name: VALUES[name] for name in names} | told)
+
+    assert str(error).isprintable()
+    assert r"no\r\nERROR all is lost\x1b[2J<U+202E> ***5310" in str(error)
+    assert getattr(error, "service_message", "").isprintable()
 
 
 def test_details_are_the_errors_own() -> None:
@@ -120,16 +137,32 @@ def test_details_are_the_errors_own() -> None:
     assert RequestRefused("no", status=400).details == {}
 
 
-async def test_without_a_label_there_is_nothing_to_ask() -> None:
-    """`reconcile` says so before it asks anybody."""
-    error = OutcomeUnknown("?", conference="standup", label=None, attempts=1)
+def test_an_unknown_outcome_says_what_was_looked_at() -> None:
+    """Where, when, and what it held; a number in it is masked, and what is absent may be sent."""
+    at = datetime(2026, 11, 25, 12, 0, 3, tzinfo=UTC)
+    looks = [
+        Look(where="label", at=at, held="unreadable", detail=f"{NUMBER} is busy"),
+        Look(where="call-log", at=at, held="absent"),
+    ]
+    error = OutcomeUnknown("?", conference="standup", label="a", attempts=1, evidence=looks)
+    doubt = OutcomeUnknown("?", conference="standup", label="a", attempts=1, evidence=looks[:1])
 
-    class Nobody:
-        async def find_placed(self, conference: str, label: str) -> None:
-            pytest.fail(f"asked for {label} in {conference}")
+    assert str(error) == (
+        "?. Looked for its label at 12:00:03: it could not be read (***5310 is busy). Looked for "
+        "it in the call log at 12:00:03: it was read in full, and holds no call that could be this "
+        "one. Nothing was placed, so it may be sent again"
+    )
+    assert (error.absent, doubt.absent) == (True, False)
+    assert "It may have been placed" in str(doubt)
 
-    with pytest.raises(ConfigurationError, match="no label"):
-        await error.reconcile(Nobody())
+
+def test_what_reconcile_remembers_does_not_travel() -> None:
+    """It holds phone numbers, which are in no pickle that nobody asked for."""
+    error = OutcomeUnknown("?", conference="standup", label="alice", attempts=1)
+    error.sought = NUMBER
+
+    assert pickle.loads(pickle.dumps(error)).sought is None
+    assert copy.copy(error).sought is None
 
 
 def test_the_unknown_outcome_behind_another_error_is_found() -> None:

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
+from conference_async.cautions import IgnoredParameter
 from conference_async.errors import InvalidParameter
 from conference_async.models import Conference, ConferenceChange, Participant, ParticipantChange
-from conference_async.notices import IgnoredParameter
 
 URL = "https://example.com/music"
 
@@ -56,15 +56,22 @@ def test_senseless_change_is_never_sent(parameter: str, fields: dict[str, Any]) 
         {"hold": False, "hold_url": URL},
         {"hold": True, "hold_method": "GET"},
         {"muted": True, "announce_method": "GET"},
+        {"coaching": False, "call_sid_to_coach": "CA" + "1" * 32},
     ],
     ids=str,
 )
 def test_change_without_effect_is_a_warning(fields: dict[str, Any]) -> None:
-    """What the service would ignore is said at the caller's own line."""
+    """A parameter that the service would ignore is a warning at the caller's own line."""
     with pytest.warns(IgnoredParameter) as warned:
         ParticipantChange(**fields)
 
     assert warned[0].filename == __file__
+
+
+def test_what_may_have_an_effect_is_no_warning() -> None:
+    """Other music for somebody who is on hold already, and coaching said by the call alone."""
+    ParticipantChange(hold_url=URL, hold_method="POST")
+    ParticipantChange(call_sid_to_coach="CA" + "1" * 32)
 
 
 def test_conference_ends_or_hears_an_announcement() -> None:

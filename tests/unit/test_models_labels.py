@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from conference_async.cautions import ConferenceWarning, PersonalData
 from conference_async.errors import InvalidParameter
 from conference_async.models import (
     check_conference,
@@ -13,7 +14,6 @@ from conference_async.models import (
     is_conference_sid,
     mint_label,
 )
-from conference_async.notices import ConferenceWarning, PersonalData
 
 CALL_SID = "CA" + "0123456789abcdef" * 2
 CONFERENCE_SID = "CF" + "0123456789abcdef" * 2
@@ -33,6 +33,7 @@ def test_label_of_any_script_is_welcome(label: str) -> None:
 @pytest.mark.parametrize(
     "label",
     ["", " ", "a/b", "a%2Fb", "a%2fb", "x" * 129, CALL_SID, CALL_SID.upper(), CALL_SID.lower(),
+     "CA" + "a" * 32,
      ".", "..", "a\nb", "a\x00", "a\x85", "\ud800", None, 7],
 )  # fmt: skip
 def test_forbidden_label_is_refused_with_the_services_code(label: Any) -> None:
@@ -76,17 +77,61 @@ def test_conference_is_addressed_by_sid_or_name(name: str) -> None:
     assert check_conference(name) == name
 
 
-@pytest.mark.parametrize("name", ["", "a/b", "a?b", "%2f", "..", "x" * 129, "a\tb", "\udfff", None])
-def test_forbidden_name_is_refused(name: Any) -> None:
-    """What cannot be a friendly name is never sent."""
-    with pytest.raises(InvalidParameter, match="conference: "):
+@pytest.mark.parametrize("name", ["", " ", "x" * 129, "x" * 128 + " "])
+def test_a_name_has_a_length(name: str) -> None:
+    """The service's own code is about the length, and about nothing else."""
+    with pytest.raises(InvalidParameter, match="conference: ") as refused:
         check_conference(name)
+    assert refused.value.code == 13237
 
 
-def test_mistyped_conference_sid_is_warned_of() -> None:
+@pytest.mark.parametrize("name", ["a/b", "a?b", "%2f", "..", "a\tb", "\udfff", None])
+def test_forbidden_name_is_refused(name: Any) -> None:
+    """A string that cannot be a friendly name is never sent; the service has no code for it."""
+    with pytest.raises(InvalidParameter, match="conference: ") as refused:
+        check_conference(name)
+    assert refused.value.code is None
+
+
+@pytest.mark.parametrize("digits", ["o123456789abcdef" * 2, "a" * 31, "a" * 33])
+def test_mistyped_conference_sid_is_warned_of(digits: str) -> None:
     """A name that is almost a SID is used as a name, but not in silence."""
     with pytest.warns(ConferenceWarning, match="mistyped"):
-        check_conference("CF" + "o123456789abcdef" * 2)
+        check_conference(f"CF{digits}")
+
+
+@pytest.mark.parametrize("digits", ["0123456789abcdef" * 2, "0123456789ABCDEF" * 2])
+@pytest.mark.parametrize("kind", ["CA", "ca", "Ca", "AC", "SK", "AP", "PN", "RE", "cf", "cF"])
+@pytest.mark.parametrize("around", ["{}", " {}", "{} ", "\u00a0{}"])
+def test_another_identifier_is_no_name_of_a_conference(kind: str, digits: str, around: str) -> None:
+    """It would open a room of that name in silence; the error says what it is instead."""
+    with pytest.raises(InvalidParameter, match=r"^conference: is (a|an|the) .*SID"):
+        check_conference(around.format(kind + digits))
+
+
+def test_a_conference_sid_with_blanks_is_refused() -> None:
+    """It was copied with more than itself; a task's SID is a name like any other."""
+    with pytest.raises(InvalidParameter, match="another spelling: write CF"):
+        check_conference(f"{CONFERENCE_SID} ")
+    assert check_conference("WT" + "0" * 32) == "WT" + "0" * 32
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        (CONFERENCE_SID, "participant: is a Conference SID, which means something else"),
+        ("AC" + "0" * 32, "participant: is an Account SID"),
+        (CALL_SID.lower(), "participant: is a Call SID in another spelling: write CA"),
+        (f" {CALL_SID}", "participant: is a Call SID in another spelling"),
+    ],
+)
+def test_another_identifier_is_no_participant(given: str, says: str) -> None:
+    """It would be looked for as a label, and nobody be found."""
+    with pytest.raises(InvalidParameter, match=says):
+        check_participant(given)
+    with pytest.raises(InvalidParameter, match="label: ") as refused:
+        check_label(given)
+    assert refused.value.code == 16024
 
 
 def test_sids_are_told_apart() -> None:

@@ -70,6 +70,18 @@ CREATE = [
     "ClientNotificationUrl",
     "CallerDisplayName",
 ]
+NEWER_THAN_THE_PAGE = [
+    "RecordingConfigurationId",
+    "Passports",
+    "EmergencyCallerPosition",
+    "EmergencyCallerLocation",
+    "EmergencyName",
+    "EmergencyAddress",
+    "EmergencyZipCode",
+    "EmergencyCity",
+    "EmergencyState",
+    "EmergencyCountry",
+]
 UPDATE = [
     "Muted",
     "Hold",
@@ -130,7 +142,7 @@ def test_the_page_has_fifty_twelve_and_fifteen_names() -> None:
 @pytest.mark.parametrize(
     ("cls", "parameters"),
     [
-        (NewParticipant, CREATE),
+        (NewParticipant, [*CREATE, *NEWER_THAN_THE_PAGE]),
         (ParticipantChange, UPDATE),
         (ConferenceChange, ["Status", "AnnounceUrl", "AnnounceMethod"]),
     ],
@@ -144,7 +156,10 @@ def test_request_has_every_parameter_in_the_order_of_the_page(
 
 @pytest.mark.parametrize(
     ("cls", "properties"),
-    [(Participant, [*PROPERTIES, "extra", "reconciled"]), (Conference, [*CONFERENCE, "extra"])],
+    [
+        (Participant, [*PROPERTIES, "extra", "reconciled", "evidence", "repeated"]),
+        (Conference, [*CONFERENCE, "extra"]),
+    ],
 )
 def test_resource_has_every_property(cls: type[attrs.AttrsInstance], properties: list[str]) -> None:
     """Each property of the page is a field of the same name."""
@@ -155,15 +170,16 @@ def test_vocabulary_is_that_of_the_page() -> None:
     """The words of every list are the page's."""
     expected = {
         "Beep": "true false onEnter onExit",
-        "CallEvent": "initiated ringing answered completed",
-        "ConferenceEvent": "start end join leave mute hold modify speaker announcement",
+        "CallEventName": "initiated ringing answered completed",
+        "ConferenceEventName": "start end join leave mute hold modify speaker announcement",
         "ConferenceRecord": "true false record-from-start do-not-record",
-        "ConferenceRecordingEvent": "in-progress completed failed absent",
+        "ConferenceRecordingEventName": "in-progress completed failed absent",
+        "EmergencyCountry": "US CA",
         "HttpMethod": "GET POST",
         "JitterBufferSize": "off small medium large",
         "MachineDetection": "Enable DetectMessageEnd",
         "RecordingChannels": "mono dual",
-        "RecordingEvent": "started in-progress paused resumed stopped completed failed absent",
+        "RecordingEventName": "started in-progress paused resumed stopped completed failed absent",
         "RecordingTrack": "inbound outbound both",
         "Region": "us1 us2 ie1 de1 sg1 br1 au1 jp1",
         "Trim": "trim-silence do-not-trim",
@@ -196,7 +212,7 @@ def test_the_door_is_a_sorted_list() -> None:
             to="+15558675310",
             status_callback_event="ringing",
             status_callback="https://example.com",
-            extra={"Passports": ["a", "b"]},
+            extra={"NewNames": ["a", "b"]},
         ),
         ParticipantChange(muted=True),
         ConferenceChange(status="completed"),

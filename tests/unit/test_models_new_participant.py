@@ -1,12 +1,13 @@
-"""What may be asked when somebody is brought into a conference."""
+"""The parameters of a create, their bounds and their vocabularies."""
 
 from typing import Any
 
 import pytest
 
+from conference_async.cautions import IgnoredParameter, PersonalData
 from conference_async.errors import InvalidParameter
 from conference_async.models import NewParticipant
-from conference_async.notices import IgnoredParameter, PersonalData
+from conference_async.wire import form_pairs
 
 PHONES: dict[str, Any] = {"from_": "+15017122661", "to": "+15558675310"}
 SIP: dict[str, Any] = {"from_": "alice", "to": "sip:bob@example.com"}
@@ -14,6 +15,11 @@ URL = "https://example.com/events"
 COACHED = "CA" + "b" * 32
 
 LEGAL: list[dict[str, Any]] = [
+    {"to": "client:" + "x" * 256 + "?a=b"},
+    {**SIP, "from_": "client:" + "x" * 256},
+    {**SIP, "to": "sip:bob@example.com?X-Note=" + "x" * 1016},
+    {**SIP, "to": "SIP:bob@example.com"},
+    {"status_callback": "https://the_user:secret@example.com/a_b?c_d"},
     {"timeout": 5},
     {"timeout": 600},
     {"max_participants": 2},
@@ -42,7 +48,7 @@ LEGAL: list[dict[str, Any]] = [
     {"caller_id": "15017122661"},
     {"from_": "4405512345678", "to": "4157663747"},
     {"to": "911"},
-    {"extra": {"Passports": ["a", "b"], "EmergencyName": "desk"}},
+    {"extra": {"NewNames": ["a", "b"], "NewName": "desk"}},
     {"label": "a" * 128},
 ]
 
@@ -104,18 +110,31 @@ ILLEGAL: list[tuple[str, int | None, dict[str, Any]]] = [
     ("call_reason", None, {"call_reason": "a\nb"}),
     ("call_reason", None, {"call_reason": b"a"}),
     ("sip_auth_username", 21221, {"sip_auth_username": "x" * 256}),
-    ("sip_auth_password", None, {"sip_auth_username": "a", "sip_auth_password": "x" * 256}),
-    ("sip_auth_password", None, {"sip_auth_username": "a"}),
+    ("sip_auth_username", 21222, {"sip_auth_username": "a\x7f"}),
+    ("sip_auth_password", 21223, {"sip_auth_username": "a", "sip_auth_password": "x" * 256}),
+    ("sip_auth_password", 21224, {"sip_auth_username": "a", "sip_auth_password": "x\n"}),
+    ("sip_auth_password", 21225, {"sip_auth_username": "a"}),
     ("caller_display_name", None, {**SIP, "caller_display_name": "A"}),
     ("caller_display_name", None, {**SIP, "caller_display_name": "A" * 256}),
     ("to", 21201, {"to": ""}),
     ("to", 21201, {"to": None}),
     ("to", 21211, {"to": "bob"}),
     ("to", 21211, {"to": "12345"}),
+    ("to", 21211, {"to": " 15558675310"}),
     ("to", 21211, {"to": "+1234567890123456"}),
     ("to", 21211, {"to": "(555) 867-5310"}),
     ("to", 21211, {"to": "+15558675310?a=b"}),
+    ("to", 21211, {"to": "1234"}),
+    ("to", 21211, {"to": "123456"}),
     ("to", 21211, {"to": "sip:"}),
+    ("to", 21211, {"to": "sip:example.com"}),
+    ("to", 21211, {"to": "CLIENT:bob"}),
+    ("to", 21211, {"to": "client:" + "x" * 257}),
+    ("to", 21227, {"to": "sip:bob@example.com?X-Note=" + "x" * 1017, "from_": "alice"}),
+    ("from_", 21212, {**SIP, "from_": "client:" + "x" * 257}),
+    ("caller_id", 21212, {**SIP, "caller_id": "client:" + "x" * 257}),
+    ("status_callback", 21205, {"status_callback": "https://my_host.example.com/"}),
+    ("amd_status_callback", 21205, {"amd_status_callback": "https://a_b/"}),
     ("to", 21211, {"to": "client:"}),
     ("to", 21211, {"to": "client:a b"}),
     ("to", 21211, {"to": "+15558675310\n"}),
@@ -149,8 +168,16 @@ def test_every_bound_is_inside(fields: dict[str, Any]) -> None:
         assert getattr(new, name) == fields[name]
 
 
+@pytest.mark.parametrize("value", [10**5000, -(10**5000), 10**15], ids=["+", "-", "16"])
+def test_a_number_that_nothing_can_write_down_is_refused(value: int) -> None:
+    """Python itself refuses to turn so many digits into text; the error is ours all the same."""
+    for field in ("timeout", "time_limit"):
+        with pytest.raises(InvalidParameter, match=f"{field}: .*not one of more than 15 digits"):
+            NewParticipant(**(PHONES | {field: value}))
+
+
 @pytest.mark.parametrize(("parameter", "code", "fields"), ILLEGAL, ids=str)
-@pytest.mark.filterwarnings("ignore::conference_async.notices.IgnoredParameter")
+@pytest.mark.filterwarnings("ignore::conference_async.cautions.IgnoredParameter")
 def test_what_the_service_would_refuse_is_never_sent(
     parameter: str, code: int | None, fields: dict[str, Any]
 ) -> None:
@@ -255,23 +282,88 @@ def test_repr_shows_what_was_given_and_no_secret() -> None:
         sip_auth_password="secret",
         call_token="secret",
         client_notification_url="https://user:secret@example.com/push",
-        extra={"Passports": "secret"},
+        extra={"NewNames": "secret"},
     )
 
     assert repr(new) == (
         "NewParticipant(from_='***5309', to='client:***?***', label='customer', muted=False, "
         "sip_auth_username='alice', sip_auth_password=***, caller_id='***', call_token=***, "
-        "client_notification_url='https://***@example.com/push', extra={'Passports': ***})"
+        "client_notification_url='https://***@example.com/push', extra={'NewNames': ***})"
     )
 
 
 def test_later_changes_of_the_callers_mapping_do_not_reach_the_request() -> None:
-    """What is kept is a copy, lists included."""
+    """The request keeps a copy, lists included."""
     items = ["a"]
-    extra: dict[str, Any] = {"Passports": items}
+    extra: dict[str, Any] = {"NewNames": items}
     new = NewParticipant(**PHONES, extra=extra)
 
     extra["Other"] = "x"
     items.append("b")
 
-    assert new.extra == {"Passports": ("a",)}
+    assert new.extra == {"NewNames": ("a",)}
+
+
+NEWER: dict[str, Any] = {
+    "passports": ("eyJhbGciOiJFUzI1NiJ9.e30.c2ln", "eyJh.e30.c2ln"),
+    "emergency_caller_position": "37.7879 -122.3974",
+    "emergency_caller_location": "Floor 3",
+    "emergency_name": "Jo Doe",
+    "emergency_address": "101 Spear Street",
+    "emergency_zip_code": "94105",
+    "emergency_city": "San Francisco",
+    "emergency_state": "CA",
+    "emergency_country": "US",
+}
+
+
+def test_what_is_newer_than_the_page_is_sent_and_never_shown() -> None:
+    """Each goes out under its own name; who calls for help from where is in no repr."""
+    new = NewParticipant(**PHONES, recording_configuration_id="cfg 1", **NEWER)
+    pairs = dict(form_pairs(new))
+
+    assert pairs["RecordingConfigurationId"] == "cfg 1"
+    assert pairs["Passports"] == "eyJhbGciOiJFUzI1NiJ9.e30.c2ln,eyJh.e30.c2ln"
+    assert pairs["EmergencyZipCode"] == "94105"
+    shown = repr(new)
+    assert "recording_configuration_id='cfg 1'" in shown
+    for value in ("Spear", "94105", "37.78", "Jo Doe", "c2ln"):
+        assert value not in shown
+
+
+@pytest.mark.parametrize(
+    "beside",
+    [
+        {"record": False},
+        {"recording_channels": "dual"},
+        {"recording_track": "both"},
+        {"trim": "do-not-trim"},
+        {"recording_status_callback": "https://example.com/recorded"},
+    ],
+)
+def test_a_recording_configuration_stands_alone(beside: dict[str, Any]) -> None:
+    """It takes the place of the call's recording parameters, not of the conference's."""
+    with pytest.raises(InvalidParameter, match=f"^{next(iter(beside))}: must not be given with"):
+        NewParticipant(**PHONES, recording_configuration_id="cfg1", **beside)
+    NewParticipant(**PHONES, recording_configuration_id="cfg1", conference_record=True)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("passports", ["a"] * 6),
+        ("passports", ["a b"]),
+        ("passports", 5),
+        ("passports", []),
+        ("emergency_caller_position", "37.7879, -122.3974"),
+        ("emergency_caller_position", "91 0"),
+        ("emergency_caller_position", 37.7),
+        ("emergency_address", "x" * 61),
+        ("emergency_city", "x" * 21),
+        ("emergency_country", "us"),
+    ],
+)
+def test_what_is_newer_has_bounds_too(field: str, value: Any) -> None:
+    """What the service would cut off or cannot read is refused by the field's name."""
+    with pytest.raises(InvalidParameter, match=f"^{field}: must"):
+        NewParticipant(**PHONES, **{field: value})

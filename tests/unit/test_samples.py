@@ -8,8 +8,8 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
+from conference_async.cautions import IgnoredParameter
 from conference_async.models import NewParticipant, Participant, ParticipantChange
-from conference_async.notices import IgnoredParameter
 from conference_async.wire import (
     decode_participant,
     decode_participant_page,
@@ -70,7 +70,7 @@ def test_sample_reply_holds_nothing_unknown(path: Path) -> None:
 
 @pytest.mark.parametrize("path", [path for path in REPLIES if path.stem != "list"], ids=named)
 def test_sample_reply_is_read_property_by_property(path: Path) -> None:
-    """What is neither a date nor a number of milliseconds is read as it stands."""
+    """Each property but the dates and the queue time is read as it stands."""
     reply = json.loads(path.read_bytes())
 
     participant = decode_participant(path.read_bytes())
@@ -85,8 +85,7 @@ def test_sample_page_is_read() -> None:
     page = decode_participant_page((SAMPLES / "replies" / "list.json").read_bytes())
 
     assert [item.coaching for item in page.items] == [True, False]
-    assert page.next_page_uri is not None
-    assert next_page_path(page.next_page_uri) == page.next_page_uri
+    assert next_page_path(page.fields["next_page_uri"]) == page.fields["next_page_uri"]
 
 
 @pytest.mark.parametrize("path", FORMS, ids=named)

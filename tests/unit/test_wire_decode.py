@@ -12,7 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conference_async.errors import UnexpectedReply
-from conference_async.models import Conference, ConferenceStatus, Participant, ParticipantStatus
+from conference_async.models import (
+    Conference,
+    ConferenceStatus,
+    Participant,
+    ParticipantStatus,
+    PlacedParticipant,
+)
 from conference_async.wire import (
     decode_conference,
     decode_conference_page,
@@ -54,7 +60,8 @@ CONFERENCE: dict[str, Any] = {
     "reason_conference_ended": None,
     "call_sid_ending_conference": None,
 }
-EXPECTED = Participant(
+NEEDED = {"call_sid", "conference_sid"}
+EXPECTED = PlacedParticipant(
     **(
         PARTICIPANT
         | {
@@ -92,17 +99,17 @@ def test_conference_is_read() -> None:
     assert conference.date_created == datetime(2011, 8, 22, 20, 58, 45, tzinfo=UTC)
     assert conference.subresource_uris == CONFERENCE["subresource_uris"]
     assert conference.extra == {}
-    assert decode_conference(body({"status": "init", "subresource_uris": None})) == Conference(
-        status="init"
-    )
+    assert decode_conference(body({"sid": "CF", "subresource_uris": None})) == Conference(sid="CF")
+    with pytest.raises(UnexpectedReply, match="it has no 'sid'"):
+        decode_conference(body({"status": "init"}))
 
 
-@given(st.sets(st.sampled_from(sorted(PARTICIPANT.keys() - {"status"}))), st.booleans())
-def test_any_property_but_the_status_may_be_null_or_missing(
+@given(st.sets(st.sampled_from(sorted(PARTICIPANT.keys() - NEEDED))), st.booleans())
+def test_any_property_but_the_sids_may_be_null_or_missing(
     absent: set[str],
     nulls: bool,
 ) -> None:
-    """What is absent is None, and the rest is unharmed, however often that shape was seen."""
+    """An absent property is None, a status ``unknown``; the rest is unharmed, also next time."""
     payload = {name: value for name, value in PARTICIPANT.items() if name not in absent}
     if nulls:
         payload |= dict.fromkeys(absent)
@@ -112,7 +119,8 @@ def test_any_property_but_the_status_may_be_null_or_missing(
 
         assert participant.extra == {}
         for name in PARTICIPANT:
-            expected = None if name in absent else getattr(EXPECTED, name)
+            missing = "unknown" if name == "status" else None
+            expected = missing if name in absent else getattr(EXPECTED, name)
             assert getattr(participant, name) == expected
 
 
@@ -131,6 +139,21 @@ def test_what_is_newer_than_us_is_kept() -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
+        ("label", ["a"]),
+        ("label", 7),
+        ("muted", "false"),
+        ("muted", 0),
+        ("coaching", {}),
+        ("account_sid", 5),
+        ("call_sid_to_coach", False),
+        ("uri", []),
+        ("date_updated", 7),
+        ("queue_time", 1.5),
+        ("queue_time", True),
+        ("queue_time", -2),
+        ("queue_time", 10**20),
+        ("date_created", [1]),
+        ("date_updated", {"a": 1}),
         ("date_created", "yesterday"),
         ("date_created", ""),
         ("date_created", "Fri, 99 Feb 2011 21:07:19 +0000"),
@@ -141,14 +164,50 @@ def test_what_is_newer_than_us_is_kept() -> None:
         ("queue_time", ""),
     ],
 )
-def test_unreadable_value_is_none_and_kept(name: str, value: str) -> None:
-    """A date or a number in a form that we cannot read does not cost the participant."""
+def test_unreadable_value_is_none_and_kept(name: str, value: object) -> None:
+    """A property in another form than the page promises does not cost the participant."""
     for _ in range(2):
         participant = decode_participant(body(PARTICIPANT | {name: value}))
 
         assert getattr(participant, name) is None
         assert participant.extra == {name: value}
         assert decode_participant(body(PARTICIPANT)) == EXPECTED
+
+
+@pytest.mark.parametrize("status", [7, None, [], {}])
+def test_a_status_in_another_form_is_unknown(status: object) -> None:
+    """It decides nothing, is kept as it came, and harms nobody of the same shape later."""
+    for _ in range(2):
+        participant = decode_participant(body(PARTICIPANT | {"status": status}))
+        assert participant.status == "unknown"
+        assert participant.extra == ({} if status is None else {"status": status})
+        assert decode_conference(body(CONFERENCE | {"status": status})).status == "unknown"
+    assert decode_participant(body(PARTICIPANT | {"status": "unknown"})).extra == {}
+
+
+def test_a_number_may_be_a_number() -> None:
+    """The page promises text; users report numbers."""
+    for _ in range(2):
+        assert decode_participant(body(PARTICIPANT | {"queue_time": 1000})) == EXPECTED
+
+
+def test_the_conference_is_known_by_the_path_too() -> None:
+    """The resource's own path stands in for a missing property; without it, it is empty."""
+    missing = PARTICIPANT | {"conference_sid": None}
+    path = f"/2010-04-01/Accounts/AC/Conferences/CF{'b' * 32}/Participants/CA.json"
+
+    assert decode_participant(body(missing | {"uri": path})).conference_sid == "CF" + "b" * 32
+    assert decode_participant(body(missing | {"uri": None})).conference_sid == ""
+
+
+def test_one_odd_participant_does_not_end_a_list() -> None:
+    """Everybody is read, whatever form their properties have."""
+    odd = [{"call_sid": 7}, {"label": "b"}, PARTICIPANT | {"status": 7}, PARTICIPANT]
+    items = list(decode_participant_page(body({"participants": odd, "next_page_uri": None})).items)
+
+    assert [item.call_sid for item in items] == [None, None, EXPECTED.call_sid, EXPECTED.call_sid]
+    assert items[0].extra == {"call_sid": 7}
+    assert items[3] == EXPECTED
 
 
 @pytest.mark.parametrize(
@@ -178,20 +237,15 @@ def test_every_spelling_of_a_date_is_the_same_moment(text: str) -> None:
         None,
         7,
         {},
-        PARTICIPANT | {"status": None},
-        PARTICIPANT | {"status": 7},
-        PARTICIPANT | {"label": ["a"]},
-        PARTICIPANT | {"label": 7},
-        PARTICIPANT | {"muted": "false"},
-        PARTICIPANT | {"muted": 0},
-        PARTICIPANT | {"date_created": 7},
-        PARTICIPANT | {"queue_time": 1.5},
-        PARTICIPANT | {"queue_time": True},
+        PARTICIPANT | {"call_sid": None},
+        PARTICIPANT | {"call_sid": ""},
+        PARTICIPANT | {"call_sid": 7},
+        PARTICIPANT | {"call_sid": ["CA"]},
     ],
     ids=str,
 )
 def test_wrong_shape_is_an_unexpected_reply(payload: object) -> None:
-    """What is no participant never becomes one, and the cause is kept."""
+    """JSON that is no participant never becomes one, and the cause is kept."""
     for _ in range(2):
         with pytest.raises(UnexpectedReply, match="not the JSON of a participant") as broken:
             decode_participant(body(payload))
@@ -208,8 +262,8 @@ def test_wrong_shape_is_an_unexpected_reply(payload: object) -> None:
         (b"{", "not the JSON"),
         (b'{"status": "\xff"}', "not the JSON"),
         (b"[" * 100_000, "not the JSON"),
-        (b"{}", "it has no 'status'"),
-        (b'{"status": []}', "str expected, not list"),
+        (b"{}", r"it has no '(call_)?sid'"),
+        (b'["CA"]', "an object expected, not list"),
     ],
 )
 def test_broken_body_says_what_came(raw: bytes, words: str) -> None:
@@ -249,9 +303,9 @@ def test_pages_are_read() -> None:
     last = decode_conference_page(body({"conferences": [CONFERENCE], "next_page_uri": None}))
 
     assert [item.label for item in page.items] == ["customer", "b"]
-    assert page.next_page_uri == uri
+    assert page.fields == {"next_page_uri": uri}
     assert list(last.items) == [decode_conference(body(CONFERENCE))]
-    assert last.next_page_uri is None
+    assert last.fields == {}
     assert list(decode_conference_page(b'{"conferences": [], "next_page_uri": ""}').items) == []
 
 
@@ -264,7 +318,7 @@ def test_pages_are_read() -> None:
         {"participants": {}},
         {"participants": "abc"},
         {"participants": [7]},
-        {"participants": [PARTICIPANT | {"status": None}]},
+        {"participants": [None]},
         {"participants": [], "next_page_uri": 7},
         {"conferences": []},
     ],

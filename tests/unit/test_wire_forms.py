@@ -1,10 +1,14 @@
 """Requests as forms and queries."""
 
+import copy
+import pickle
 import string
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qs, parse_qsl
 
+import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -33,7 +37,7 @@ OPTIONAL: dict[str, st.SearchStrategy[Any]] = {
 
 @given(st.fixed_dictionaries({}, optional=OPTIONAL))
 def test_form_reads_back_as_it_was_meant(fields: dict[str, Any]) -> None:
-    """Whatever is given arrives, in order and unharmed; what is None is not sent."""
+    """Every field given arrives, in order and unharmed; one that is None is not sent."""
     new = NewParticipant(**PHONES, **fields)
 
     arrived = parse_qsl(
@@ -64,15 +68,15 @@ def test_lists_repeat_their_name() -> None:
         **PHONES,
         status_callback="https://example.com",
         status_callback_event=["ringing", "answered"],
-        extra={"Passports": ["x", "y"], "EmergencyCity": "Rome"},
+        extra={"NewNames": ["x", "y"], "NewCity": "Rome"},
     )
 
     assert form_pairs(new)[3:] == [
         ("StatusCallbackEvent", "ringing"),
         ("StatusCallbackEvent", "answered"),
-        ("Passports", "x"),
-        ("Passports", "y"),
-        ("EmergencyCity", "Rome"),
+        ("NewNames", "x"),
+        ("NewNames", "y"),
+        ("NewCity", "Rome"),
     ]
 
 
@@ -131,5 +135,67 @@ def test_filters_that_the_service_would_misread_are_refused() -> None:
         conferences_query(status="live")
     with pytest.raises(InvalidParameter, match="time zone"):
         conferences_query(status="init", date_created=datetime(2026, 1, 1))  # noqa: DTZ001 - the point
-    with pytest.raises(InvalidParameter, match="conference"):
+    with pytest.raises(InvalidParameter, match="date_updated: must be a date"):
+        conferences_query(status="init", date_updated=wrong)
+    with pytest.raises(InvalidParameter, match="friendly_name: must not"):
         conferences_query(status="init", friendly_name="\ud800")
+    for name in ("", "x" * 129, zero):
+        with pytest.raises(
+            InvalidParameter, match="friendly_name: must be text of 1 to 128"
+        ) as bad:
+            conferences_query(status="init", friendly_name=name)
+        assert bad.value.code == 13237
+
+
+@pytest.mark.parametrize("name", ["Sales/EMEA", "What?", "..", "50%2F", "CA" + "1" * 32, "x" * 128])
+def test_a_filter_is_no_path(name: str) -> None:
+    """TwiML may have named a room as no path of ours could: it can be looked for all the same."""
+    assert parse_qs(conferences_query(friendly_name=name))["FriendlyName"] == [name]
+
+
+class Marked(NewParticipant):
+    """A user's own kind of request, with something more to say."""
+
+    def mark(self) -> str:
+        """Return the label in capitals."""
+        return (self.label or "").upper()
+
+
+@attrs.frozen(kw_only=True)
+class Queued(ParticipantChange):
+    """A user's own kind of change, with a field of its own."""
+
+    queue: str = ""
+
+
+def test_a_subclass_of_a_request_sends_what_the_request_has() -> None:
+    """Methods and fields that a user adds do not stand in the way, and are not sent."""
+    plain: dict[str, Any] = {"from_": "+15017122661", "to": "+15558675310", "label": "alice"}
+
+    assert form_pairs(Marked(**plain)) == form_pairs(NewParticipant(**plain))
+    assert form_pairs(Queued(muted=True, queue="sales")) == [("Muted", "true")]
+
+
+@pytest.mark.parametrize(
+    "travel",
+    [copy.copy, copy.deepcopy, attrs.evolve, lambda request: pickle.loads(pickle.dumps(request))],
+    ids=["copy", "deepcopy", "evolve", "pickle"],
+)
+def test_a_request_that_travelled_is_sent_as_before(
+    travel: Callable[[NewParticipant], NewParticipant],
+) -> None:
+    """Whether or not it was checked again where it arrived."""
+    request = NewParticipant(**PHONES, label="alice", muted=False, extra={"NewName": "a"})
+
+    assert encode_form(travel(request)) == encode_form(request)
+    assert travel(request) == request
+
+
+def test_a_request_changed_by_another_sends_what_it_gives() -> None:
+    """What was remembered of the first one is not said of the second."""
+    request = NewParticipant(**PHONES, label="alice", muted=False)
+
+    assert form_pairs(attrs.evolve(request, muted=None, timeout=30))[2:] == [
+        ("Label", "alice"),
+        ("Timeout", "30"),
+    ]

@@ -63,6 +63,6 @@ def test_next_page_is_followed_as_it_came() -> None:
     ],
 )
 def test_credentials_never_leave_for_another_host(uri: str) -> None:
-    """What is not a page of our own API is not followed."""
+    """A link to anything but a page of our own API is not followed."""
     with pytest.raises(UnexpectedReply, match="next_page_uri"):
         next_page_path(uri)

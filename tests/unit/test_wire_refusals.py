@@ -26,6 +26,8 @@ def refused(status: int, resource: str = "participant", **reply: Any) -> Any:
         (404, 16022, errors.ConferenceNotActive),
         (400, 16020, errors.ConferenceFull),
         (400, 22005, errors.CallQueueFull),
+        (400, 10004, errors.TooManyCalls),
+        (400, 16021, errors.TooManyCalls),
         (429, 20429, errors.TooManyRequests),
         (400, 20429, errors.TooManyRequests),
         (400, 21211, errors.RequestRefused),
@@ -38,7 +40,7 @@ def refused(status: int, resource: str = "participant", **reply: Any) -> Any:
 def test_the_code_then_the_status_pick_the_class(
     status: int, code: int, cls: type[errors.ConferenceError]
 ) -> None:
-    """What a caller can do next decides the class, whatever the HTTP status."""
+    """The class follows from what a caller can do next, whatever the HTTP status."""
     error: Any = refused(status, code=code, message="No.")
 
     assert (error.status, error.code, error.request_id) == (status, code, "RQ1")

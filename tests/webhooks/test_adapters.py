@@ -4,6 +4,8 @@ import asyncio
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from datetime import UTC, datetime
+from email.utils import format_datetime
 from typing import Any, TypeAlias
 from urllib.parse import urlencode
 
@@ -26,6 +28,7 @@ PARAMS = {
     "CallSid": "CA" + "1" * 32,
     "ParticipantLabel": "é☎ +&=",
     "SequenceNumber": "1",
+    "Timestamp": format_datetime(datetime.now(UTC)),
 }
 BODY = urlencode(PARAMS).encode()
 

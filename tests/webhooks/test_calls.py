@@ -2,20 +2,22 @@
 
 import asyncio
 import itertools
+import os
 from typing import Any
 
+import attrs
 import pytest
 
-from conference_async.errors import CallOver, ConfigurationError, RequestTimeout
+from conference_async import Calls, CallView
+from conference_async.errors import CallOver, ConfigurationError, NotAnswered
+from conference_async.waiting import CallbackFields, Unknown
+from conference_async.waiting.call_index import by_conference, by_label
 from conference_async.webhooks import (
     AnsweredBy,
-    Calls,
     CallStatus,
-    CallView,
     EndReason,
     Event,
     LeaveReason,
-    Unknown,
     parse_event,
 )
 
@@ -108,7 +110,7 @@ class TestWaits:
         assert (completed.result().status, completed.result().answered) == (status, False)
         for end in ends:
             assert (end.result().call_sid, end.result().status) == (ALICE, status)
-            assert "alice is gone before it was" in str(end.result())
+            assert "alice was gone before it was" in str(end.result())
 
     async def test_who_picked_up(self, calls: Calls) -> None:
         """Machine detection counts as an answer, and says by whom, to the end of the call."""
@@ -124,14 +126,29 @@ class TestWaits:
     @pytest.mark.parametrize("seconds", [0, 10])
     async def test_a_limit_in_time(self, calls: Calls, seconds: float) -> None:
         """A wait ends at its limit to the instant, says what is known, and leaves nothing."""
-        with pytest.raises(RequestTimeout, match=r"not joined within .*nothing is known"):
+        with pytest.raises(NotAnswered, match=r"not joined within .*no callback"):
             await calls.joined("alice", timeout=seconds)
 
         assert now() == seconds
         calls.apply(progress("ringing"))
-        with pytest.raises(TimeoutError, match="its status is ringing"):
+        with pytest.raises(TimeoutError, match="its status is ringing") as late:
             await calls.left(ALICE, timeout=seconds)
-        assert not calls._waiting
+        assert isinstance(late.value, NotAnswered)
+        assert late.value.view == calls.call(ALICE)
+        assert (calls._waiting, calls._unbound) == ({}, {})
+
+    async def test_a_wait_says_why_it_ended(self, calls: Calls) -> None:
+        """That no callback came here, of anybody, of this call or of its conference; what to do."""
+        with pytest.raises(NotAnswered, match=r"no callback has reached this process: .*events="):
+            await calls.answered("alice", timeout=1)
+        calls.apply(progress("ringing", label="bob"))
+        with pytest.raises(NotAnswered, match=r"of others have: .*Calls.labelled.*events=") as late:
+            await calls.answered("alice", timeout=1)
+        assert late.value.view is None
+        with pytest.raises(NotAnswered, match=r"status is ringing; it is safe"):
+            await calls.answered("bob", timeout=1)
+        with pytest.raises(NotAnswered, match=r"ringing; of its conference no callback .*first"):
+            await calls.joined("bob", timeout=1)
 
     async def test_a_wait_that_is_cancelled(self, calls: Calls) -> None:
         """It leaves nothing behind, and the other waits for the same call go on."""
@@ -145,10 +162,26 @@ class TestWaits:
 
         assert (await second).joined
         assert first.cancelled()
-        assert not calls._waiting
+        assert (calls._waiting, calls._unbound) == ({}, {})
+
+    async def test_waits_side_by_side(self, calls: Calls) -> None:
+        """One that gives up takes no other of its call with it, and two events end a wait once."""
+        first = asyncio.create_task(_awaited(calls.answered(ALICE, timeout=30)))
+        second = asyncio.create_task(_awaited(calls.answered(ALICE, timeout=30)))
+        other = asyncio.create_task(_awaited(calls.completed(ALICE, timeout=30)))
+        await asyncio.sleep(1)
+        first.cancel()
+        await asyncio.sleep(1)
+        for status in ("in-progress", "in-progress", "completed"):
+            calls.apply(progress(status))
+
+        assert (await second).answered
+        assert (await other).ended
+        assert now() == 2
+        assert (calls._waiting, calls._unbound) == ({}, {})
 
     async def test_events_before_the_wait(self, calls: Calls) -> None:
-        """What happened before counts, also for one who has left since."""
+        """Events before the wait count, also for a participant who has left since."""
         for event in (progress("in-progress"), in_room("participant-join"), left()):
             calls.apply(event)
 
@@ -188,7 +221,7 @@ class TestWaits:
 
 
 class TestLeaving:
-    """Why somebody left, as far as anybody told."""
+    """The reason why somebody left, as far as callbacks told."""
 
     async def test_the_reason_comes_after_the_end(self, calls: Calls) -> None:
         """A call's end and the leaving are told apart; the wait is for the one with the reason."""
@@ -209,7 +242,7 @@ class TestLeaving:
         assert now() == 6
 
     async def test_the_conference_ends(self, calls: Calls) -> None:
-        """Whoever is in it is out, by the conference's reason if none of their own comes."""
+        """Everybody in it is out, by the conference's reason if none of their own comes."""
         calls.apply(in_room("participant-join"))
         calls.apply(left())
         calls.apply(in_room("participant-join", BOB, "bob"))
@@ -266,14 +299,19 @@ class TestLabels:
         """The query that the create's callback URL was given ties a call to label and room."""
         fields = calls.callbacks("al ice&", conference="stand up")
 
-        assert fields["status_callback"] == f"{URL}?label=al+ice%26&conference=stand+up"
+        assert fields["conference_status_callback_event"].split() == [
+            *("start", "end", "join", "leave", "mute", "hold", "modify", "speaker"),
+            "announcement",
+        ]
+        url, create = fields["status_callback"].split("&create=")
+        assert url == f"{URL}?label=al+ice%26&conference=stand+up"
         assert fields["status_callback_event"].split() == [
             *("initiated", "ringing", "answered", "completed")
         ]
         assert fields["conference_status_callback"] == URL
         assert calls.callbacks()["status_callback"] == URL
 
-        calls.apply(progress("in-progress", label="al ice&", conference="stand up"))
+        calls.apply(progress("in-progress", label="al ice&", conference="stand up", create=create))
         view = await calls.within("stand up").answered("al ice&", timeout=0)
         assert (view.call_sid, view.label) == (ALICE, "al ice&")
 
@@ -319,7 +357,249 @@ class TestLabels:
         assert newest.call_sid == ALICE
         assert calls.call("alice", conference="retro") is None
         fields = calls.within("standup").callbacks("alice")
-        assert fields["status_callback"].endswith("?label=alice&conference=standup")
+        assert "?label=alice&conference=standup&create=" in fields["status_callback"]
+
+
+class TestAgain:
+    """A label that is used again means the call that is waited for, and never the one before."""
+
+    async def test_the_second_call_of_a_label(self, calls: Calls) -> None:
+        """Busy at the desk, then the mobile under the same label: each wait has its own call."""
+        calls.apply(progress("busy", label="alice", create=create_of(calls.callbacks("alice"))))
+        with pytest.raises(CallOver) as over:
+            await calls.answered("alice", timeout=30)
+        assert over.value.call_sid == ALICE
+
+        create = create_of(calls.labelled("alice"))
+        assert calls.call("alice") is None
+        tell(
+            calls,
+            (1, progress("busy", label="alice", create="of another process")),
+            (2, progress("ringing", BOB, label="alice", create=create)),
+            (3, left()),
+            (4, progress("in-progress", BOB, label="alice", create=create)),
+        )
+        view = await calls.answered("alice", timeout=30)
+
+        assert (now(), view.call_sid) == (4, BOB)
+        newest = calls.call("alice")
+        assert newest
+        assert newest.call_sid == BOB
+
+    async def test_late_news_of_the_call_before(self, calls: Calls) -> None:
+        """The first that is ever heard of a call may come after the next was placed."""
+        first = create_of(calls.callbacks("alice"))
+        second = create_of(calls.callbacks("alice"))
+        tell(
+            calls,
+            (1, progress("busy", label="alice", create=first)),
+            (2, progress("in-progress", BOB, label="alice", create=second)),
+        )
+
+        assert (await calls.answered("alice", timeout=30)).call_sid == BOB
+        assert now() == 2
+
+    async def test_a_wait_keeps_its_call(self, calls: Calls) -> None:
+        """One that was begun for the first create does not end with the second."""
+        first = create_of(calls.callbacks("alice"))
+        waiting = asyncio.create_task(_awaited(calls.answered("alice", timeout=30)))
+        await asyncio.sleep(0)
+        second = create_of(calls.callbacks("alice"))
+        tell(
+            calls,
+            (1, progress("in-progress", BOB, label="alice", create=second)),
+            (2, progress("in-progress", label="alice", create=first)),
+        )
+
+        assert (await waiting).call_sid == ALICE
+        assert now() == 2
+
+    async def test_the_create_of_a_conferences_own_url(self, calls: Calls) -> None:
+        """A conference calls one URL for everybody in it: its query names nobody's create."""
+        create = create_of(calls.callbacks("alice"))
+        calls.apply(in_room("participant-join", BOB, "bob", create=create))
+
+        assert calls.call("alice") is None
+
+    @pytest.mark.parametrize("named", [ROOM, "standup"])
+    async def test_two_rooms_at_once(self, calls: Calls, named: str) -> None:
+        """One label in two rooms is two calls, whichever is heard of first."""
+        rooms = {
+            room: create_of(calls.within(room).callbacks("alice")) for room in (named, "retro")
+        }
+        waits = [
+            asyncio.create_task(_awaited(calls.within(room).answered("alice", timeout=30)))
+            for room in rooms
+        ]
+        await asyncio.sleep(0)
+        for call, create in ((BOB, rooms["retro"]), (ALICE, rooms[named])):
+            calls.apply(progress("in-progress", call, label="alice", create=create))
+
+        assert [(await wait).call_sid for wait in waits] == [ALICE, BOB]
+        last = calls.call("alice")
+        assert last
+        assert last.call_sid == BOB
+
+    async def test_a_label_without_a_room(self, calls: Calls) -> None:
+        """A create that was prepared without a conference counts within any."""
+        calls.apply(progress("busy", label="alice", conference="standup"))
+        create = create_of(calls.callbacks("alice"))
+        tell(calls, (1, progress("in-progress", BOB, label="alice", create=create)))
+
+        assert (await calls.within("standup").answered("alice", timeout=9)).call_sid == BOB
+
+    async def test_what_the_create_returned(self, calls: Calls) -> None:
+        """It means its own call, by Call SID, else by label."""
+        calls.apply(progress("busy", label="alice"))
+        calls.apply(progress("in-progress", BOB, label="alice"))
+        placed = CallView(call_sid=ALICE, label="alice")
+
+        with pytest.raises(CallOver):
+            await calls.answered(placed, timeout=9)
+        busy = calls.call(placed)
+        assert busy
+        assert busy.status == "busy"
+        assert (await calls.answered(Nameless("alice"), timeout=9)).call_sid == BOB
+        with pytest.raises(ConfigurationError, match="what the create returned"):
+            await calls.answered(Nameless(None), timeout=9)
+
+    async def test_since_a_mark(self, calls: Calls) -> None:
+        """Of the calls that came after a point, the first is meant, however late it is named."""
+        calls.apply(in_room("participant-leave"))
+        mark = calls.mark()
+        with pytest.raises(NotAnswered):
+            await calls.joined("alice", timeout=1, since=mark)
+        calls.apply(progress("ringing", BOB))
+        third = "CA" + "c" * 32
+        calls.apply(in_room("participant-join", third))
+        calls.apply(in_room("participant-join", BOB))
+        later = calls.within(ROOM).mark()
+        late = "CA" + "d" * 32
+        tell(
+            calls,
+            (1, in_room("participant-mute", ALICE)),
+            (2, in_room("participant-join", late)),
+        )
+
+        assert (await calls.joined("alice", timeout=9, since=mark)).call_sid == BOB
+        view = await calls.within(ROOM).joined("alice", timeout=9, since=later)
+        assert (view.call_sid, now()) == (late, 3)
+
+    async def test_a_name_told_late_of_a_call_before_the_mark(self, calls: Calls) -> None:
+        """A call that was known before the point is not meant, though its label comes after."""
+        calls.apply(progress("ringing"))
+        mark = calls.mark()
+        tell(calls, (1, in_room("participant-join")), (2, in_room("participant-join", BOB)))
+
+        assert (await calls.joined("alice", timeout=9, since=mark)).call_sid == BOB
+
+    async def test_one_call_writes_the_label(self, calls: Calls) -> None:
+        """`labelled` gives the create its label and the callbacks that carry it."""
+        fields = calls.labelled("alice", conference="standup")
+
+        assert fields["label"] == "alice"
+        assert "label=alice&conference=standup&create=" in fields["status_callback"]
+        assert set(fields) == {"label", *calls.callbacks()}
+
+    @pytest.mark.sized
+    async def test_thousands_of_meetings_of_one_name(self, calls: Calls) -> None:
+        """So many calls of one label, thirty of them at once: each wait has its own."""
+        count = int(os.environ.get("CONFERENCE_ASYNC_TEST_STORM", "2000"))
+        here = calls.within("standup")
+
+        async def meet(number: int) -> None:
+            await asyncio.sleep(number * 0.1)
+            call, answers = f"CA{number:032x}", number % 3 > 0
+            create = create_of(here.labelled("alice"))
+            statuses = ["ringing", "in-progress", "completed"] if answers else ["ringing", "busy"]
+            for place, status in enumerate(statuses):
+                about = {"label": "alice", "conference": "standup", "create": create}
+                # Late, and in any order.
+                delay = (number * 7 + place * 13) % 30 / 10
+                event = progress(status, call, **about)
+                asyncio.get_running_loop().call_later(delay, calls.apply, event)
+            busy = None
+            try:
+                answered: str | None = (await here.answered("alice", timeout=9)).call_sid
+            except CallOver as over:
+                answered, busy = None, over.call_sid
+            assert (answered, busy) == ((call, None) if answers else (None, call))
+            await asyncio.sleep(3)
+            # By then the label is thirty others'.
+            assert (await calls.completed(call, timeout=0)).answered == answers
+
+        await asyncio.gather(*(meet(number) for number in range(count)))
+        assert now() == pytest.approx(count / 10 + 6, abs=1)
+
+
+@attrs.frozen
+class Nameless:
+    """A participant without a Call SID."""
+
+    label: str | None
+    call_sid: str | None = None
+
+
+def create_of(fields: CallbackFields) -> str:
+    """Return what the callback URL calls the create."""
+    return fields["status_callback"].split("create=")[1]
+
+
+class TestCosts:
+    """An event costs what the waits cost that it ends."""
+
+    async def test_an_event_wakes_only_whom_it_concerns(
+        self, calls: Calls, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """300 waits under one label, in rooms of their own: nobody wakes for somebody else."""
+        rooms = [f"room {number}" for number in range(300)]
+        waits = [
+            asyncio.create_task(_awaited(calls.within(room).joined("customer", timeout=60)))
+            for room in rooms
+        ]
+        await asyncio.sleep(1)
+        woken = 0
+        call_soon = asyncio.get_running_loop().call_soon
+
+        def counted(*arguments: Any, **options: Any) -> asyncio.Handle:
+            nonlocal woken
+            woken += 1
+            return call_soon(*arguments, **options)
+
+        monkeypatch.setattr(asyncio.get_running_loop(), "call_soon", counted)
+        for number in range(5):
+            own = {"label": "customer", "FriendlyName": rooms[number]}
+            calls.apply(in_room("participant-mute", f"CA{number:032x}", **own))
+            calls.apply(in_room("participant-unmute", f"CA{number:032x}", **own))
+        found = woken
+        calls.apply(in_room("participant-join", f"CA{3:032x}", "customer", FriendlyName=rooms[3]))
+        ended = woken - found
+        monkeypatch.undo()
+
+        assert (await waits[3]).conference_name == "room 3"
+        assert found == 5
+        assert ended <= 1
+        for wait in waits:
+            wait.cancel()
+
+    async def test_the_end_of_a_conference_is_its_own(self, calls: Calls) -> None:
+        """However many calls are known, only those of the conference are looked at."""
+        for number in range(1000):
+            about = {"ConferenceSid": OTHER, "CallSid": f"CA{number:032x}"}
+            calls.apply(parse_event({"StatusCallbackEvent": "participant-join", **about}))
+        calls.apply(in_room("participant-join"))
+
+        assert calls._index.all_of(by_conference(ROOM)) == [ALICE]
+
+    async def test_one_who_moved_on(self, calls: Calls) -> None:
+        """The end of a conference that somebody has left for another is not theirs."""
+        calls.apply(in_room("participant-join"))
+        calls.apply(in_room("participant-join", ConferenceSid=OTHER))
+        calls.apply(room_ended())
+
+        view = calls.call(ALICE)
+        assert view
+        assert (view.conference_sid, view.left) == (OTHER, False)
 
 
 class TestBounds:
@@ -338,10 +618,12 @@ class TestBounds:
         calls.apply(progress("completed", BOB))
 
         assert calls.call(ALICE) is None
-        assert list(calls._labelled["alice"]) == [BOB]
+        assert calls._index.all_of(by_label("alice")) == [BOB]
         await asyncio.sleep(60)
         calls.apply(room_ended())
-        assert (calls._views, calls._over, calls._labelled) == ({}, {}, {})
+        index = calls._index
+        held = (index._views, index._names, index._named, index._born, index._over)
+        assert not any(held)
 
     async def test_no_more_than_allowed_are_remembered(self) -> None:
         """Those that are over go first, then the one that was silent for longest."""
@@ -369,6 +651,49 @@ class TestBounds:
 
         assert repr(calls) == "<Calls: 0 known, 0 of them over>"
 
+    async def test_a_call_that_is_forgotten_while_it_is_waited_for(self) -> None:
+        """Its next event ends the wait all the same."""
+        calls = Calls(URL, remember=1)
+        calls.apply(progress("ringing"))
+        tell(calls, (1, progress("ringing", BOB)), (2, progress("in-progress")))
+
+        assert (await calls.answered(ALICE, timeout=9)).call_sid == ALICE
+        assert now() == 2
+
+    def test_creates_are_forgotten_too(self) -> None:
+        """As many labels are remembered as calls."""
+        calls = Calls(URL, remember=2)
+        for number in range(9):
+            calls.callbacks(f"guest {number}")
+
+        assert [label for label, _ in calls._creates] == [*["guest 7"] * 2, *["guest 8"] * 2]
+
+    @pytest.mark.parametrize(("name", "value"), [("remember", 0), ("keep", -1)])
+    def test_numbers_out_of_bounds(self, name: str, value: int) -> None:
+        """Bounds that leave room for no call are a mistake in the set-up."""
+        options: Any = {name: value}
+        with pytest.raises(ConfigurationError, match=f"^{name} must be "):
+            Calls(URL, **options)
+
+    @pytest.mark.parametrize("seconds", [-1, float("inf"), float("nan")])
+    async def test_a_wait_has_an_end(self, calls: Calls, seconds: float) -> None:
+        """A wait without an end would hang with the first event that is lost."""
+        with pytest.raises(ConfigurationError, match=r"^timeout must be 0 or more seconds, not "):
+            await calls.answered("alice", timeout=seconds)
+
+    async def test_a_loop_that_was_closed(self, calls: Calls) -> None:
+        """A wait that was left in it is in nobody's way."""
+        gone = asyncio.new_event_loop()
+        left = gone.create_task(_awaited(calls.answered(ALICE, timeout=60)))
+        await asyncio.to_thread(gone.run_until_complete, asyncio.sleep(0))
+        gone.close()
+        mine = asyncio.create_task(_awaited(calls.answered(ALICE, timeout=9)))
+        await asyncio.sleep(1)
+        calls.apply(progress("in-progress"))
+
+        assert (await mine).answered
+        left._log_destroy_pending = False  # type: ignore[attr-defined]  # nobody could end it
+
     @pytest.mark.parametrize("url", ["/hooks", f"{URL}?a=b", f"{URL}#rc=1"])
     def test_a_url_that_is_no_callback_url(self, url: str) -> None:
         """It is absolute, and the query is added here."""
@@ -381,13 +706,24 @@ class TestBounds:
 
         with pytest.raises(CallOver) as over:
             await calls.answered("+15558675310", timeout=0)
-        with pytest.raises(RequestTimeout) as late:
+        with pytest.raises(NotAnswered) as late:
             await calls.answered("+15558675311", timeout=0)
 
         shown = f"{calls.call(ALICE)!r} {over.value} {late.value}"
         assert "***5310" in shown
         assert "***5311" in shown
         assert "1555867" not in shown
+
+    async def test_nothing_moves_the_cursor(self, calls: Calls) -> None:
+        """Escapes, line breaks and marks of direction in a label or a status are spelled out."""
+        calls.apply(progress("busy", label="al\x1b[2J\nice\u202e"))
+        with pytest.raises(CallOver) as over:
+            await calls.answered("al\x1b[2J\nice\u202e", timeout=0)
+        calls.apply(progress("new\x9bword", BOB))
+        with pytest.raises(NotAnswered) as late:
+            await calls.answered(BOB, timeout=0)
+
+        assert f"{over.value} {late.value}".isprintable()
 
 
 async def _awaited(wait: Any) -> CallView:

@@ -1,6 +1,7 @@
 """Every callback of the service becomes its typed event, and nothing it says can break that."""
 
 import copy
+import json
 import pickle
 import sys
 import time
@@ -14,8 +15,8 @@ from hypothesis import strategies as st
 
 from conference_async.webhooks import call_events as calls
 from conference_async.webhooks import events, parsing
-from conference_async.webhooks.parsing import parse_event
-from conference_async.webhooks.vocabulary import (
+from conference_async.webhooks.parsing import parse_event, read_event
+from conference_async.webhooks.states import (
     AnsweredBy,
     CallStatus,
     EndReason,
@@ -335,7 +336,7 @@ def test_unknown_words_and_parameters() -> None:
     ],
 )
 def test_unreadable_values(name: str, field: str, value: str) -> None:
-    """What cannot be read is None in its field, and kept in `extra` as it came."""
+    """An unreadable value is None in its field, and kept in `extra` as it came."""
     event = parse_event(
         {**IN_A_ROOM, **PERSON, "StatusCallbackEvent": "participant-join"} | {name: value}
     )
@@ -398,7 +399,7 @@ values = st.sampled_from(
     kind=st.sampled_from(sorted(parsing._CONFERENCE_KINDS)) | st.none(),
 )
 def test_never_raises(params: dict[str, str], kind: str | None) -> None:
-    """Whatever the parameters, there is an event, it can be shown, and nothing is lost of it."""
+    """Every form makes an event that can be shown, and loses nothing."""
     event = parse_event(params | ({"StatusCallbackEvent": kind} if kind else {}))
 
     assert repr(event)
@@ -412,7 +413,7 @@ def test_never_raises(params: dict[str, str], kind: str | None) -> None:
 @pytest.mark.parametrize("kind", parsing._FIELDS)
 def test_every_field_is_read(kind: type[events.Event]) -> None:
     """No field of an event is left without a parameter, and no parameter without a field."""
-    fields = {field.name for field in attrs.fields(kind)} - {"extra"}
+    fields = {field.name for field in attrs.fields(kind)} - {"extra", "id"}
 
     assert {field for field, _ in parsing._FIELDS[kind].values()} == fields
 
@@ -441,3 +442,54 @@ def test_masked() -> None:
     assert CALL in shown
     for private in ("15558675310", "15017122661", "SPRINGFIELD"):
         assert private not in shown
+
+
+@given(
+    params=st.dictionaries(names, values),
+    kind=st.sampled_from(sorted(parsing._CONFERENCE_KINDS)) | st.none(),
+)
+def test_the_wire_form_loses_nothing(params: dict[str, str], kind: str | None) -> None:
+    """An event is the same after it was written and read."""
+    event = parse_event(params | ({"StatusCallbackEvent": kind} if kind else {}))
+
+    assert read_event(event.to_json()) == event
+
+
+def test_the_wire_form_is_as_documented() -> None:
+    """A JSON object with a version, the event's name, and the fields that are known."""
+    event = parse_event(
+        {**IN_A_ROOM, **PERSON, "StatusCallbackEvent": "participant-join", "New": "thing"}
+    )
+
+    assert json.loads(event.to_json()) == {
+        "version": 1,
+        "event": "ParticipantJoined",
+        **ROOM_FIELDS,
+        **PERSON_FIELDS,
+        "timestamp": "2026-10-02T10:11:12+00:00",
+        "extra": {"StatusCallbackEvent": "participant-join", "New": "thing"},
+    }
+
+
+def test_older_processes_keep_what_newer_ones_say() -> None:
+    """A field, an event or a version that is not known here goes to `extra`, whole."""
+    newer = {"version": 1, "event": "CallRinging", "call_sid": CALL, "status": "ringing", "mood": 7}
+    other = {"version": 1, "event": "CallParked", "call_sid": CALL}
+    later = {"version": 2, "event": "CallRinging", "call_sid": CALL}
+
+    assert read_event(json.dumps(newer)) == calls.CallRinging(
+        call_sid=CALL, status=CallStatus.RINGING, extra={"mood": "7"}
+    )
+    assert read_event(json.dumps(other)) == events.UnknownEvent(
+        extra={"event": "CallParked", "call_sid": CALL}
+    )
+    assert read_event(json.dumps(later)) == events.UnknownEvent(
+        extra={"event": "CallRinging", "call_sid": CALL}
+    )
+
+
+@pytest.mark.parametrize("text", ["", "[]", "7", '{"version": 1, "event": "CallRinging"}', "{"])
+def test_what_is_no_wire_form_is_refused(text: str) -> None:
+    """With the one error of unreadable text."""
+    with pytest.raises(ValueError, match="wire form of an event"):
+        read_event(text)

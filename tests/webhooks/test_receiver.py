@@ -32,6 +32,14 @@ def receiver(**options: Any) -> Receiver:
     return Receiver(Keys(TOKEN), **chosen)
 
 
+def stamp(age: float = 0) -> str:
+    """Return the date of an instant so many seconds ago, as the service writes it."""
+    return format_datetime(datetime.fromtimestamp(NOW - age, UTC))
+
+
+OLD = stamp(7200)
+
+
 def joined(number: int, *, age: float = 0, **own: str) -> dict[str, str]:
     """Return the parameters of somebody's joining."""
     return {
@@ -39,7 +47,7 @@ def joined(number: int, *, age: float = 0, **own: str) -> dict[str, str]:
         "ConferenceSid": ROOM,
         "CallSid": f"CA{number:032}",
         "SequenceNumber": str(number),
-        "Timestamp": format_datetime(datetime.fromtimestamp(NOW - age, UTC)),
+        "Timestamp": stamp(age),
         **own,
     }
 
@@ -94,7 +102,7 @@ async def test_a_query() -> None:
     """A GET carries its event in the query."""
     hooks = receiver()
     heard = taken(hooks)
-    query = urlencode({"StatusCallbackEvent": "conference-start", "ConferenceSid": ROOM})
+    query = urlencode(joined(1) | {"StatusCallbackEvent": "conference-start"})
     headers = {"x-twilio-signature": sign(f"{URL}?{query}", None, TOKEN)}
 
     status = await hooks.receive(
@@ -156,7 +164,7 @@ async def test_a_shared_key() -> None:
 
 
 class TestRefused:
-    """What is not the service's never reaches the application, and gets a status only."""
+    """A request that is not the service's never reaches the application, and gets a status only."""
 
     @pytest.mark.parametrize(
         ("status", "change"),
@@ -305,6 +313,15 @@ class TestOnce:
 
         assert len(heard) == 1
 
+    async def test_a_token_alone_is_nobodys_name(self) -> None:
+        """The token is not signed: put to other events, it hides none of them."""
+        hooks = receiver()
+        heard = taken(hooks)
+        for own in ({}, {"StatusCallbackEvent": "participant-mute"}, {"ConferenceSid": "CF3"}):
+            await post(hooks, joined(1) | own, headers={"I-Twilio-Idempotency-Token": "one"})
+
+        assert len(heard) == 3
+
     async def test_same_number(self) -> None:
         """Without a token, SID, event and sequence number tell an event."""
         hooks = receiver()
@@ -321,7 +338,7 @@ class TestOnce:
 
     @pytest.mark.looptime
     async def test_for_a_while(self) -> None:
-        """What is not remembered any more is known as a replay by its timestamp."""
+        """A callback that is not remembered any more is known as a replay by its timestamp."""
         start = asyncio.get_running_loop().time
         hooks = receiver(max_age=60, now=lambda: NOW + start())
         heard = taken(hooks)
@@ -342,9 +359,93 @@ class TestOnce:
         assert await post(hooks, joined(1, age=3601)) == 204
         assert await post(hooks, joined(2, age=3600)) == 204
         assert [event.sequence_number for event in heard] == [2]
-        assert "too old" in caplog.text
+        assert " refused a request: too old to be anything but a replay\n" in caplog.text
 
-    @pytest.mark.parametrize("remember", [0, 1, 2, 10])
+    @pytest.mark.parametrize("missing", ["Timestamp", "SequenceNumber"])
+    @pytest.mark.parametrize("kind", ["conference", "call"])
+    async def test_what_the_checks_rely_on_is_there(
+        self, missing: str, kind: str, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """An event whose kind always carries a timestamp and a number is refused without them."""
+        hooks = receiver()
+        heard = taken(hooks)
+        params = joined(1)
+        if kind == "call":
+            del params["StatusCallbackEvent"]
+            params["CallStatus"] = "ringing"
+        assert await post(hooks, params) == 204
+        assert await post(hooks, params | {missing: ""}) == 400
+        assert await post(hooks, params | {missing: "some day"}) == 400
+        del params[missing]
+        assert await post(hooks, params) == 400
+        reason = ": an event without its timestamp or number\n"
+        assert caplog.text.count(f"{hooks!r} refused a request{reason}") == 3
+
+        assert len(heard) == 1
+
+    @pytest.mark.parametrize(
+        ("gone", "come"),
+        [
+            (["Timestamp"], {"Timestam": f"p{OLD}"}),
+            (["Timestamp"], {f"Timestamp{OLD[0]}": OLD[1:]}),
+            (["Timestamp"], {f"Timestamp{OLD}": ""}),
+            (
+                ["StatusCallbackEvent", "Timestamp"],
+                {"StatusCallbackEvent": f"participant-joinTimestamp{OLD}"},
+            ),
+            (
+                ["StatusCallbackEvent", "Timestamp"],
+                {"StatusCallbackEven": "tparticipant-join", "Timestam": f"p{OLD}"},
+            ),
+            (["StatusCallbackEvent"], {"StatusCallback": "Eventparticipant-join"}),
+        ],
+    )
+    async def test_a_timestamp_out_of_sight(self, gone: list[str], come: dict[str, str]) -> None:
+        """Moving the border between names and values does not make an old event new."""
+        hooks = receiver()
+        heard = taken(hooks)
+        old = joined(1) | {"Timestamp": OLD}
+        moved = {name: value for name, value in old.items() if name not in gone} | come
+        assert sign(URL, moved, TOKEN) == sign(URL, old, TOKEN)
+
+        assert await post(hooks, moved) in {204, 400}
+        assert heard == []
+
+    async def test_a_timestamp_in_the_query(self) -> None:
+        """Nor does moving the border between the URL and the form."""
+        hooks = receiver()
+        heard = taken(hooks)
+        old = joined(1) | {"Timestamp": OLD}
+        text = "".join(name + value for name, value in sorted(old.items()))
+        before, _, after = text.partition(OLD)
+        moved = {OLD: after}
+        assert sign(f"{URL}?a={before}", moved, TOKEN) == sign(f"{URL}?a=", old, TOKEN)
+
+        assert await post(hooks, moved, query=f"a={before}") == 204
+        assert heard == []
+
+    @pytest.mark.parametrize("method", ["GET", "POST"])
+    async def test_nothing_behind_what_is_signed(self, method: str) -> None:
+        """A fragment is not signed, so nothing may stand in one: no request has any."""
+        hooks = receiver()
+        heard = taken(hooks)
+        fields = joined(1)
+        query = urlencode(fields) if method == "GET" else "label=alice"
+        form = fields if method == "POST" else None
+        status = await hooks.receive(
+            method=method,
+            query=f"{query}#&label=bob&CallSid=CA{'9' * 32}",
+            headers={
+                "content-type": FORM,
+                "x-twilio-signature": sign(f"{URL}?{query}", form, TOKEN),
+            },
+            body=parts(urlencode(fields).encode()),
+        )
+
+        assert status == 400
+        assert heard == []
+
+    @pytest.mark.parametrize("remember", [1, 2, 10])
     async def test_bounded(self, remember: int) -> None:
         """No more is remembered than was allowed."""
         hooks = receiver(remember=remember)
@@ -407,25 +508,95 @@ class TestPressure:
             await asyncio.wait_for(anext(read), 1)
 
     async def test_a_reader_that_is_gone(self) -> None:
-        """A reader that nobody holds any more is in nobody's way."""
+        """A reader that nobody holds any more is in nobody's way, full or not."""
         hooks = receiver()
-        hooks.events(buffer=0)
+        read = hooks.events(buffer=1)
+        await post(hooks, joined(1))
+        waiting = asyncio.create_task(post(hooks, joined(2)))
+        await asyncio.sleep(0.01)
+        del read
 
-        assert await post(hooks, joined(1)) == 204
+        assert await post(hooks, joined(3)) == 204
+        assert await waiting == 204
 
     @pytest.mark.looptime
     async def test_a_reader_that_leaves(self) -> None:
         """A reader that leaves while full lets the waiting requests pass."""
         hooks = receiver()
-        with hooks.events(buffer=0) as read:
-            request = asyncio.create_task(post(hooks, joined(1)))
+        with hooks.events(buffer=1) as read:
+            await post(hooks, joined(1))
+            requests = [asyncio.create_task(post(hooks, joined(number))) for number in (2, 3)]
             await asyncio.sleep(1)
-            assert repr(read) == "<Subscription 0 of 0 waiting>"
+            assert repr(read) == "<Subscription 1 of 1 waiting>"
 
-        assert await request == 204
+        assert await asyncio.gather(*requests) == [204, 204]
         assert asyncio.get_running_loop().time() == 1
-        assert repr(read) == "<Subscription 0 of 0 waiting, closed>"
+        assert repr(read) == "<Subscription 0 of 1 waiting, closed>"
         assert [event async for event in read] == []
+
+    @pytest.mark.looptime
+    async def test_requests_wait_in_line(self) -> None:
+        """Requests get in as they came, also past one that gives up, and one that came twice."""
+        hooks = receiver(patience=9)
+        heard = taken(hooks)
+        read = hooks.events(buffer=1)
+        await post(hooks, joined(1))
+        numbers = (2, 3, 3, 4, 5)
+        requests = [asyncio.create_task(post(hooks, joined(number))) for number in numbers]
+        await asyncio.sleep(1)
+        requests[0].cancel()
+        for _ in range(3):
+            await anext(read)
+            await asyncio.sleep(1)
+
+        assert [request.done() for request in requests] == [True] * 5
+        assert [event.sequence_number for event in heard] == [1, 3, 4, 5]
+
+    @pytest.mark.looptime
+    async def test_a_line_that_is_too_long(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A request behind more than can ever be served is refused at once."""
+        monkeypatch.setattr("conference_async.webhooks.subscriptions._LONGEST_LINE", 2)
+        hooks = receiver(patience=9)
+        read = hooks.events(buffer=1)
+        await post(hooks, joined(1))
+        requests = [asyncio.create_task(post(hooks, joined(number))) for number in (2, 3)]
+        await asyncio.sleep(1)
+
+        assert await post(hooks, joined(4)) == 503
+        assert asyncio.get_running_loop().time() == 1
+        await anext(read)
+        await asyncio.sleep(0)
+        await anext(read)
+        assert await asyncio.gather(*requests) == [204, 204]
+
+    @pytest.mark.looptime
+    async def test_who_waits_costs_nothing(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """An event that is read wakes one request, however many wait."""
+        hooks = receiver(patience=60)
+        read = hooks.events(buffer=1)
+        await post(hooks, joined(0))
+        requests = [asyncio.create_task(post(hooks, joined(n))) for n in range(1, 301)]
+        await asyncio.sleep(0.5)
+        loop = asyncio.get_running_loop()
+        scheduled = 0
+        call_soon = loop.call_soon
+
+        def counted(*arguments: Any, **options: Any) -> asyncio.Handle:
+            nonlocal scheduled
+            scheduled += 1
+            return call_soon(*arguments, **options)
+
+        monkeypatch.setattr(loop, "call_soon", counted)
+        for _ in range(10):
+            await anext(read)
+            for _ in range(5):
+                await asyncio.sleep(0)
+        monkeypatch.undo()
+
+        assert sum(request.done() for request in requests) == 10
+        assert scheduled < 200
+        for request in requests:
+            request.cancel()
 
     async def test_every_reader_gets_every_event(self) -> None:
         """Readers do not take events from each other."""
@@ -447,25 +618,80 @@ class TestCallbacks:
         hooks = receiver()
 
         def broken(_: Event) -> None:
-            raise RuntimeError("cannot find +15558675310")
+            raise RuntimeError("cannot find +15558675310\nof al\x1b[2Jice")
 
         hooks.listen(broken)
         heard = taken(hooks)
 
         assert await post(hooks, joined(1)) == 204
         assert len(heard) == 1
-        assert "RuntimeError: cannot find ***5310" in caplog.text
+        first, second, *_, last, more, end = caplog.messages[0].split("\n")
+        assert (first, second) == (
+            "the application failed on an event",
+            "Traceback (most recent call last):",
+        )
+        assert (last, more, end) == (
+            "RuntimeError: cannot find ***5310",
+            "of al\\x1b[2Jice",
+            "",
+        )
+
+    async def test_a_listener_that_passes_a_cancellation_on(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """The result of a cancelled future is the listener's failure: everybody else hears."""
+        hooks = receiver()
+        gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        gone.cancel()
+        hooks.listen(lambda _: gone.result())
+        heard = taken(hooks)
+        read = hooks.events()
+
+        assert [await post(hooks, joined(1)) for _ in range(2)] == [204, 204]
+        assert len(heard) == 1
+        assert await anext(read) is heard[0]
+        assert "CancelledError" in caplog.text
+
+    async def test_an_async_listener(self, caplog: pytest.LogCaptureFixture) -> None:
+        """It would never run: it is refused when it is given, or found out when it is called."""
+        hooks = receiver()
+
+        async def act(_: Event) -> None:
+            """Do nothing, once it is awaited."""
+
+        with pytest.raises(ConfigurationError, match=r"^listen calls .* hand it to subscribe"):
+            hooks.listen(act)  # type: ignore[arg-type]  # what a checker says, too
+        hooks.listen(lambda event: act(event))  # type: ignore[arg-type]  # noqa: PLW0108 - only its result tells
+        heard = taken(hooks)
+
+        assert await post(hooks, joined(1)) == 204
+        assert len(heard) == 1
+        assert "returned what nobody awaits" in caplog.text
+
+    def test_an_async_clock(self) -> None:
+        """Nothing that is called may be async."""
+
+        async def clock() -> float:
+            return NOW
+
+        with pytest.raises(ConfigurationError, match=r"^now calls its function"):
+            receiver(now=clock)
 
     async def test_unlisten(self) -> None:
-        """A listener can stop."""
+        """A listener can stop, twice if need be, and once for each time it was given."""
         hooks = receiver()
         heard: list[Event] = []
-        stop = hooks.listen(heard.append)
+        append = heard.append
+        stop = hooks.listen(append)
+        stop_again = hooks.listen(append)
         await post(hooks, joined(1))
         stop()
+        stop()
         await post(hooks, joined(2))
+        stop_again()
+        await post(hooks, joined(3))
 
-        assert len(heard) == 1
+        assert [event.sequence_number for event in heard] == [1, 1, 2]
 
     @pytest.mark.looptime
     async def test_in_order_and_to_the_end(self) -> None:
@@ -485,13 +711,72 @@ class TestCallbacks:
         assert asyncio.get_running_loop().time() == 3
 
     @pytest.mark.looptime
-    async def test_not_for_ever(self) -> None:
-        """At the end, a callback that hangs is cancelled after its grace."""
+    async def test_cut_off(self, caplog: pytest.LogCaptureFixture) -> None:
+        """At the end a callback that hangs is cancelled after its grace, and the log counts it."""
         hooks = receiver()
         async with hooks.subscribe(lambda _: asyncio.sleep(3600), grace=4):
-            await post(hooks, joined(1))
+            for number in (1, 2):
+                await post(hooks, joined(number))
+            await post(hooks, joined(3, StatusCallbackEvent="participant-mute"))
+            await post(hooks, joined(4, StatusCallbackEvent="new\x1b[2J"))
 
         assert asyncio.get_running_loop().time() == 4
+        counted = "2 participant-join, 1 participant-mute, 1 unknown"
+        assert caplog.messages == [f"acknowledged events were cut off (4): {counted}"]
+
+    @pytest.mark.looptime
+    @pytest.mark.parametrize("error", [None, ValueError("no +15558675310")])
+    async def test_a_callback_that_does_not_let_itself_be_cancelled(
+        self, error: Exception | None, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """One that fails instead gets no further event: the end is not put off."""
+        hooks = receiver()
+        begun: list[int | None] = []
+
+        async def stubborn(event: Event) -> None:
+            begun.append(event.sequence_number)
+            try:
+                await asyncio.sleep(3600)
+            except asyncio.CancelledError:
+                if error:
+                    raise error from None
+                raise
+
+        async with hooks.subscribe(stubborn, grace=0):
+            await post(hooks, joined(1))
+            await post(hooks, joined(2))
+            await asyncio.sleep(1)
+
+        assert (begun, asyncio.get_running_loop().time()) == ([1], 1)
+        assert "acknowledged events were cut off (2): 2 participant-join" in caplog.messages
+        assert ("ValueError: no ***5310" in caplog.text) == (error is not None)
+
+    @pytest.mark.looptime
+    async def test_what_holds_unless_it_is_said(self) -> None:
+        """Buffers have room for a thousand events, and callbacks five seconds at the end."""
+        hooks = receiver()
+
+        assert repr(hooks.events()) == "<Subscription 0 of 1000 waiting>"
+        async with hooks.subscribe(lambda _: asyncio.sleep(3600)):
+            for number in range(1001):
+                # One of them is with the callback.
+                assert await post(hooks, joined(number)) == 204
+                await asyncio.sleep(0)
+            assert await post(hooks, joined(1001)) == 503
+            until = asyncio.get_running_loop().time()
+        assert asyncio.get_running_loop().time() == until + 5
+
+    async def test_left_unread(self, caplog: pytest.LogCaptureFixture) -> None:
+        """A reader that goes leaves a count of what it had not read; one that read all does not."""
+        hooks = receiver()
+        with hooks.events() as read:
+            await post(hooks, joined(1))
+            await anext(read)
+        assert caplog.text == ""
+        with hooks.events():
+            await post(hooks, joined(2))
+
+        assert caplog.messages == ["acknowledged events were cut off (1): 1 participant-join"]
 
     @pytest.mark.looptime
     async def test_cancelled_at_the_end(self) -> None:
@@ -553,13 +838,15 @@ class TestLife:
     async def test_closed_while_waiting(self) -> None:
         """A request that waits for room when the end comes is refused, not lost."""
         hooks = receiver()
-        read = hooks.events(buffer=0)
-        request = asyncio.create_task(post(hooks, joined(1)))
+        read = hooks.events(buffer=1)
+        await post(hooks, joined(1))
+        requests = [asyncio.create_task(post(hooks, joined(number))) for number in (2, 3, 4)]
         await asyncio.sleep(1)
         hooks.close()
 
-        assert await request == 503
-        assert [event async for event in read] == []
+        assert await asyncio.gather(*requests) == [503, 503, 503]
+        assert asyncio.get_running_loop().time() == 1
+        assert [event.sequence_number async for event in read] == [1]
 
     def test_two_loops(self, caplog: pytest.LogCaptureFixture) -> None:
         """One receiver serves one `asyncio.run` after the other, pressure included."""
@@ -574,6 +861,58 @@ class TestLife:
             assert asyncio.run(press(3)) == [204, 503]
 
     @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            ("remember", 0),
+            ("max_body", -1),
+            ("max_body", 0),
+            ("max_age", -1),
+            ("max_age", 0),
+            ("max_age", float("nan")),
+            ("body_timeout", 0),
+            ("patience", -1),
+        ],
+    )
+    def test_numbers_out_of_bounds(self, name: str, value: float) -> None:
+        """A receiver that could take no request, or know none again, is a mistake in the set-up."""
+        with pytest.raises(ConfigurationError, match=f"^{name} must be "):
+            receiver(**{name: value})
+
+    async def test_no_buffer(self) -> None:
+        """A reader without room for one event would never read any."""
+        hooks = receiver()
+        with pytest.raises(ConfigurationError, match=r"^buffer must be 1 or more, not 0$"):
+            hooks.events(buffer=0)
+        for options in ({"buffer": 0}, {"grace": -1}):
+            with pytest.raises(ConfigurationError):
+                async with hooks.subscribe(lambda _: asyncio.sleep(0), **options):
+                    pytest.fail("opened")
+
+    def test_a_loop_that_was_stopped(self) -> None:
+        """Requests that wait in a loop which is gone are in nobody's way in the next."""
+        hooks = receiver(patience=60)
+        read = hooks.events(buffer=1)
+
+        async def press() -> asyncio.Task[int]:
+            await post(hooks, joined(1))
+            waiting = asyncio.create_task(post(hooks, joined(2)))
+            await asyncio.sleep(0.01)
+            return waiting
+
+        stopped = asyncio.new_event_loop()
+        waiting = stopped.run_until_complete(press())
+
+        async def go_on() -> int:
+            await anext(read)
+            return await post(hooks, joined(3))
+
+        assert asyncio.run(go_on()) == 204
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            stopped.run_until_complete(waiting)
+        stopped.close()
+
+    @pytest.mark.parametrize(
         "url",
         [
             "/hooks/twilio",
@@ -584,9 +923,25 @@ class TestLife:
             URL + "?",
             URL + "?a=1",
             URL + "#rc=5",
+            "https://my hooks.example.com/hooks",
+            "https://my_hooks.example.com/hooks",
         ],
     )
     def test_the_public_url(self, url: str) -> None:
         """A public URL that could not be what is signed is a mistake in the set-up."""
         with pytest.raises(ConfigurationError, match="public_url"):
             receiver(public_url=url)
+
+
+async def test_keys_are_replaced_while_it_runs() -> None:
+    """Requests are checked with the keys that hold when they come."""
+    hooks = receiver()
+    heard = taken(hooks)
+    held = hooks.keys
+    hooks.keys = Keys("another")
+    assert await post(hooks, joined(1)) == 403
+    hooks.keys = Keys(["another", TOKEN])
+    assert await post(hooks, joined(1)) == 204
+
+    assert held == Keys(TOKEN)
+    assert len(heard) == 1

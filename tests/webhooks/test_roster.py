@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from conference_async.errors import NotFound
+from conference_async.errors import ConfigurationError, NotFound
 from conference_async.webhooks import events
 from conference_async.webhooks.call_events import CallRinging
-from conference_async.webhooks.rooms import Change, ChangeKind, RoomView
+from conference_async.webhooks.rooms import Attendee, Change, ChangeKind, RoomView
 from conference_async.webhooks.roster import Roster
-from conference_async.webhooks.vocabulary import CallStatus, EndReason, LeaveReason
+from conference_async.webhooks.states import CallStatus, EndReason, LeaveReason
 
 START = datetime(2026, 10, 2, 12, 0, tzinfo=UTC)
 
@@ -361,7 +361,7 @@ class TestLists:
     """A list repairs what events did not tell."""
 
     async def test_absent_is_gone(self) -> None:
-        """Who is not in the list is gone, also if older news of them comes afterwards."""
+        """A participant missing in the list is gone, also if older news of them comes later."""
         roster = filled(told(1), told(2, who=2), told(5, who=3))
         await roster.seed(SID, [Person("CA2", "bob", muted=True)])
         for late in (told(4, events.ParticipantMuted), told(3, who=4)):
@@ -393,7 +393,7 @@ class TestLists:
         assert here(roster) == ["CA1"]
 
     async def test_listed_is_in(self) -> None:
-        """Who is in the list is in, as listed, until newer news comes."""
+        """A participant in the list is in, as listed, until newer news comes."""
         roster = filled(told(5, events.ParticipantMuted, who=1, label="alice"))
         await roster.seed(SID, [Person("CA1", "alice"), Person("CA2", "bob", hold=True)])
         roster.apply(told(5, events.ParticipantMuted, label="alice"))
@@ -419,7 +419,7 @@ class TestLists:
         assert here(roster) == ["CA1"]
 
     async def test_news_under_way(self) -> None:
-        """What happens while the list is under way counts as newer than the list."""
+        """Events that come while the list is under way count as newer than the list."""
         roster = filled(told(1), told(2, who=2))
 
         async def listing() -> list[Person]:
@@ -541,20 +541,46 @@ class TestBounds:
 
         assert roster.room(SID) is None
 
-    def test_then_silent_rooms(self) -> None:
-        """If none has ended, the room that was silent for longest goes, and may come again."""
+    async def test_then_silent_rooms(self, caplog: pytest.LogCaptureFixture) -> None:
+        """If none has ended, the live room that was silent for longest goes, which is said."""
         roster = filled(told(1), max_rooms=2)
         roster.apply(attrs.evolve(told(1), conference_sid="CF1"))
         roster.apply(told(2, who=2))
+        changes = roster.changes()
         roster.apply(attrs.evolve(told(1), conference_sid="CF2"))
 
         assert [room.conference_sid for room in roster.rooms()] == [SID, "CF2"]
+        assert "holds 2 live rooms and dropped one: raise max_rooms" in caplog.text
         roster.apply(attrs.evolve(told(1), conference_sid="CF1"))
         assert [room.conference_sid for room in roster.rooms()] == ["CF2", "CF1"]
+        # What comes back may lack people, which is said too.
+        assert [(c.kind, c.conference_sid) for c in [await anext(changes) for _ in range(5)]] == [
+            (ChangeKind.DROPPED, "CF1"),
+            (ChangeKind.JOINED, "CF2"),
+            (ChangeKind.DROPPED, SID),
+            (ChangeKind.MISSED, "CF1"),
+            (ChangeKind.JOINED, "CF1"),
+        ]
+
+    async def test_live_rooms_stay(self) -> None:
+        """While any room has ended, no live one is dropped, however silent it is."""
+        roster = filled(told(1), max_rooms=3)
+        for number in range(1, 9):
+            for event in (told(1), told(2, events.ConferenceEnded)):
+                roster.apply(attrs.evolve(event, conference_sid=f"CF{number}"))
+
+        assert [room.conference_sid for room in roster.rooms()] == [SID, "CF7", "CF8"]
+
+    @pytest.mark.parametrize("name", ["max_rooms", "max_attendees"])
+    def test_numbers_out_of_bounds(self, name: str) -> None:
+        """A roster that could hold nobody is a mistake in the set-up."""
+        options: Any = {name: 0}
+        with pytest.raises(ConfigurationError, match=f"^{name} must be 1 or more, not 0$"):
+            Roster(**options)
 
     def test_ended_rooms_are_not_remembered_for_ever(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Even the names of dropped rooms are bounded."""
-        monkeypatch.setattr("conference_async.webhooks.roster._MOST_ENDED", 3)
+        monkeypatch.setattr("conference_async.webhooks.roster._MOST_DROPPED", 3)
         roster = Roster(max_rooms=1)
         for number in range(9):
             roster.apply(
@@ -584,11 +610,18 @@ class TestBounds:
 
         assert [one.call_sid for one in view(roster).history] == ["CA10", "CA11"]
 
-    def test_all_present(self) -> None:
-        """If everybody is still in, the first is forgotten all the same."""
-        roster = filled(*[told(who, who=who) for who in range(1, 6)], max_attendees=3)
+    async def test_all_present(self, caplog: pytest.LogCaptureFixture) -> None:
+        """If everybody is still in, the first is forgotten all the same, which is said."""
+        roster = filled(*[told(who, who=who) for who in range(1, 4)], max_attendees=3)
+        changes = roster.changes()
+        roster.apply(told(4, who=4))
 
-        assert here(roster) == ["CA3", "CA4", "CA5"]
+        assert here(roster) == ["CA2", "CA3", "CA4"]
+        dropped, came = [await anext(changes) for _ in range(2)]
+        assert (dropped.kind, came.kind) == (ChangeKind.DROPPED, ChangeKind.JOINED)
+        assert dropped.attendee
+        assert dropped.attendee.call_sid == "CA1"
+        assert "more present participants than max_attendees" in caplog.text
 
 
 def test_masked() -> None:
@@ -602,7 +635,7 @@ def test_masked() -> None:
 
 
 def test_record() -> None:
-    """Whoever keeps the history is given every new state of a participant."""
+    """The history is given every new state of a participant."""
     noted: list[tuple[str, str, bool]] = []
     filled(
         told(1),
@@ -613,3 +646,29 @@ def test_record() -> None:
     )
 
     assert noted == [(SID, "CA1", True), (SID, "CA1", False)]
+
+
+async def test_a_record_that_fails(caplog: pytest.LogCaptureFixture) -> None:
+    """A disk that is full hides nobody from the readers of changes, and is logged."""
+
+    def record(_: str, one: Attendee) -> None:
+        if one.call_sid == "CA1":
+            raise OSError("no space left for +15558675310")
+
+    roster = Roster(record=record)
+    with roster.changes() as changes:
+        for who in (1, 2):
+            roster.apply(told(who, who=who))
+
+        assert [(await anext(changes)).kind for _ in range(2)] == [ChangeKind.JOINED] * 2
+    assert "OSError: no space left for ***5310" in caplog.text
+
+
+def test_an_async_record() -> None:
+    """It would never run, and is refused."""
+
+    async def record(_: str, __: Attendee) -> None:
+        """Do nothing, once it is awaited."""
+
+    with pytest.raises(ConfigurationError, match=r"^record calls its function"):
+        Roster(record=record)  # type: ignore[arg-type]  # what a checker says, too

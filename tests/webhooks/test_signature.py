@@ -1,5 +1,7 @@
 """The signature is the service's own, and nothing that was changed passes."""
 
+import pickle
+
 import attrs
 import pytest
 from hypothesis import assume, given
@@ -240,8 +242,15 @@ class TestKeys:
 
         assert not self.accepts("key=key_1,algorithm=HMAC_SHA1", strong)
 
+    def test_a_fragment(self) -> None:
+        """The fragment of a configured URL says how to call it, and is not signed."""
+        headers = {"X-Twilio-Signature": sign(f"{URL}#rp=all", FORM, TOKEN)}
+
+        assert headers["X-Twilio-Signature"] == sign(URL, FORM, TOKEN)
+        self.keys.check(f"{URL}#rp=all", headers=headers, body=FORM)
+
     def test_shared_keys_only(self) -> None:
-        """Where no token is held, a request without a settings header has no key to pass with."""
+        """A request without a settings header passes by no key if no token is held."""
         keys = Keys(shared_keys={"key_1": self.shared})
 
         assert not self.accepts(None, sign(URL, FORM, self.shared.secret), keys)
@@ -249,12 +258,14 @@ class TestKeys:
 
     def test_missing_signature(self) -> None:
         """A request without a signature is refused."""
-        with pytest.raises(SignatureMismatch, match="not signed with a key that we hold"):
+        with pytest.raises(
+            SignatureMismatch, match=r"^the request was not signed with a key that we hold$"
+        ):
             self.keys.check(URL, headers={}, body=FORM)
 
     def test_json(self) -> None:
         """A JSON body passes if the signed URL carries its hash, once."""
-        url = f"{URL}&bodySHA256={BODY_HASH}"
+        url = f"{URL}&bodySHA256={BODY_HASH}&asked=what?"
 
         self.keys.check(url, headers={"X-Twilio-Signature": sign(url, None, TOKEN)}, body=BODY)
 
@@ -266,6 +277,8 @@ class TestKeys:
             (f"&bodySHA256={BODY_HASH}", b""),
             (f"&bodySHA256={BODY_HASH}&bodySHA256={EMPTY_HASH}", BODY),
             ("&bodySHA256=%C3%A9", BODY),
+            ("&bodySHA256=\udc80", BODY),
+            (f"#&bodySHA256={BODY_HASH}", BODY),
         ],
     )
     def test_json_not_bound(self, query: str, body: bytes) -> None:
@@ -285,8 +298,15 @@ class TestKeys:
     @pytest.mark.parametrize("tokens", [(), "", ["good", ""]])
     def test_no_key_to_forge_with(self, tokens: str | list[str]) -> None:
         """No keys, or an empty one, is a mistake in the set-up."""
-        with pytest.raises(ConfigurationError):
+        with pytest.raises(ConfigurationError, match=r"^webhooks need the account's auth token or"):
             Keys(tokens)
+
+    def test_one_token(self) -> None:
+        """A token that is given alone is one key, and not a key for each of its letters."""
+        keys = Keys(TOKEN)
+
+        assert self.accepts(None, sign(URL, FORM, TOKEN), keys)
+        assert not self.accepts(None, sign(URL, FORM, TOKEN[0]), keys)
 
     def test_hidden(self) -> None:
         """No secret is readable in the values that hold them."""
@@ -294,3 +314,9 @@ class TestKeys:
 
         assert TOKEN not in shown
         assert "secret'" not in shown
+
+    @pytest.mark.parametrize("key", [Keys("secret"), SharedKey(secret="secret")])
+    def test_not_pickled(self, key: object) -> None:
+        """A key goes into no file, queue or other process by accident."""
+        with pytest.raises(ConfigurationError, match=r"^webhook keys are not pickled; .* for inst"):
+            pickle.dumps(key)

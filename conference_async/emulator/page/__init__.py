@@ -1,6 +1,5 @@
-"""The page at the emulator's root: what goes on, live, and buttons to meddle with it."""
+"""The page at the emulator's root: rooms, calls, pace and requests, live, with buttons for them."""
 
-from conference_async.emulator.page.overview import Overview
 from conference_async.emulator.page.site import Site
 
-__all__ = ["Overview", "Site"]
+__all__ = ["Site"]

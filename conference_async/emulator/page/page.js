@@ -3,7 +3,7 @@
 // Everything that comes from outside (labels, names, paths) goes through textContent or an
 // attribute, never through markup.
 
-const ROOT = "/_emulator/";
+const CONTROL = "/control/";
 const POLL = 500; // milliseconds between two looks at the emulator
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -79,9 +79,9 @@ function announce(text) {
   saidUntil = setTimeout(() => (byId("said").textContent = ""), 4000);
 }
 
-async function act(path, body, done) {
+async function act(method, path, body, done) {
   try {
-    const answer = await fetch(ROOT + path, { method: "POST", body: body && JSON.stringify(body) });
+    const answer = await fetch(CONTROL + path, { method, body: body && JSON.stringify(body) });
     announce(answer.ok ? done : (await answer.json()).message);
   } catch {
     announce("The emulator does not answer");
@@ -93,7 +93,7 @@ async function look() {
   try {
     const account = encodeURIComponent(byId("account").value);
     const options = { signal: AbortSignal.timeout(5000) };
-    const answer = await fetch(`${ROOT}state?account=${account}`, options);
+    const answer = await fetch(`${CONTROL}overview?account=${account}`, options);
     if (!answer.ok) throw new Error((await answer.json()).message);
     show(await answer.json());
     mark(byId("live"), "live", "true");
@@ -176,8 +176,9 @@ function fillRoom(node, room) {
   say(pill, live ? room.status : "ended");
   mark(pill, "tone", TONES[room.status] || "");
   mark(node, "live", String(live));
-  const counts = [`${room.live} in`, room.over ? `${room.over} over` : ""];
-  say(node.querySelector(".room-count"), (live ? counts : [counts[1]]).filter(Boolean).join(" · "));
+  const outside = room.live - room.inside;
+  const counts = [`${room.inside} in`, outside ? `${outside} being called` : "", room.over ? `${room.over} over` : ""];
+  say(node.querySelector(".room-count"), (live ? counts : counts.slice(2)).filter(Boolean).join(" · "));
   keep(node.querySelector("ul"), room.calls, (one) => one.sid, buildCall, fillCall);
   const more = node.querySelector(":scope > .note");
   more.hidden = !room.hidden;
@@ -198,7 +199,7 @@ function buildCall(call) {
     if (action === "answer") button.dataset.main = "";
     button.setAttribute("aria-label", `${words}: ${call.label ?? call.to}`);
     button.addEventListener("click", () =>
-      act(`calls/${call.sid}/${action}`, null, `${call.label ?? call.to} ${said}`),
+      act("POST", `calls/${call.sid}/${action}`, null, `${call.label ?? call.to} ${said}`),
     );
     acts.append(button);
   }
@@ -214,6 +215,7 @@ function fillCall(node, call) {
   mark(node, "over", String(call.over));
   mark(node, "connected", String(call.status === "connected"));
   const traits = [
+    call.waiting && "waits for the start",
     call.muted && "muted",
     call.hold && "on hold",
     call.coaching && "coaching",
@@ -312,7 +314,7 @@ function showFaults(faults) {
     },
     (node, fault) => {
       say(node.firstElementChild, faultName(fault.fault));
-      const times = fault.left === null ? "always" : `${fault.left} more`;
+      const times = fault.times === null ? "always" : `${fault.times} more`;
       say(node.lastElementChild, `${fault.on ?? "every request"} · ${times}`);
     },
   );
@@ -343,12 +345,13 @@ function explain() {
 byId("base-url").textContent = location.origin;
 byId("account").addEventListener("change", look);
 byId("fault").addEventListener("change", explain);
-byId("clear").addEventListener("click", () => act("faults/clear", null, "No more faults to come"));
+byId("clear").addEventListener("click", () => act("DELETE", "faults", null, "No more faults to come"));
 byId("inject").addEventListener("submit", (event) => {
   event.preventDefault();
   const fault = { fault: byId("fault").value, on: byId("on").value || null, times: Number(byId("times").value) };
-  if (!byId("seconds").disabled) fault.seconds = Number(byId("seconds").value);
-  act("faults", fault, `To come: ${faultName(fault.fault)}`);
+  const takes = fault.fault === "too_many" ? "retry_after" : "seconds";
+  if (!byId("seconds").disabled) fault[takes] = Number(byId("seconds").value);
+  act("POST", "faults", fault, `To come: ${faultName(fault.fault)}`);
 });
 
 explain();

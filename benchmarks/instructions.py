@@ -1,0 +1,156 @@
+"""Processor instructions of one operation, counted by valgrind's callgrind: no clock, no noise.
+
+Each contender does an operation so many times in a process of its own under callgrind, and twice
+as many times in another one. The difference is what the operations took. Counting begins when the
+contender is warm: what is not counted, such as imports, runs ten times as fast. Only user code
+counts: neither the kernel nor the processor's caches do, so times stand beside this.
+"""
+
+import asyncio
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Awaitable, Callable
+from itertools import cycle
+from pathlib import Path
+
+import aiohttp
+from yarl import URL
+
+from benchmarks.contenders import BY_HAND, CALL_SIDS, CONTENDERS, OFFICIAL, OURS
+from benchmarks.figures import Figure
+from benchmarks.server import ACCOUNT_SID, ROOM
+
+FLOOR = "floor"
+WARM, TIMES = 20, 20
+GOALS = {
+    ("create", OFFICIAL): 1.88,
+    ("create", BY_HAND): 1.26,
+    ("fetch", OFFICIAL): 1.66,
+    ("fetch", BY_HAND): 0.97,
+}
+_FORM = (
+    b"From=%2B15017122661&To=%2B15558675310&Label=alice&EarlyMedia=true&Timeout=30"
+    b"&StatusCallback=https%3A%2F%2Fexample.com%2Fevents&StatusCallbackEvent=ringing"
+    b"&StatusCallbackEvent=answered&StatusCallbackEvent=completed"
+)
+_COLLECTED = re.compile(r"Collected : (\d+)")
+
+
+class Floor:
+    """aiohttp's session with a ready URL and body, and the reply's bytes: what nobody can beat."""
+
+    def __init__(self, base_url: str, *, connections: int) -> None:
+        self._session = aiohttp.ClientSession(
+            auth=aiohttp.BasicAuth(ACCOUNT_SID, "token"),
+            connector=aiohttp.TCPConnector(limit=connections),
+        )
+        room = f"{base_url}/2010-04-01/Accounts/{ACCOUNT_SID}/Conferences/{ROOM}"
+        self._create = URL(f"{room}/Participants.json", encoded=True)
+        self._fetch = cycle(
+            [URL(f"{room}/Participants/{sid}.json", encoded=True) for sid in CALL_SIDS]
+        )
+        self._headers = {"Content-Type": "application/x-www-form-urlencoded"}
+
+    async def create(self) -> object:
+        """Dial somebody."""
+        async with self._session.post(self._create, data=_FORM, headers=self._headers) as response:
+            return await response.read()
+
+    async def fetch(self) -> object:
+        """Fetch one participant."""
+        async with self._session.get(next(self._fetch)) as response:
+            return await response.read()
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._session.close()
+
+
+async def _work(name: str, operation: str, times: int, base_url: str) -> None:
+    """Do an operation so many times, one after the other, as the process that is counted."""
+    contender = (
+        Floor(base_url, connections=1)
+        if name == FLOOR
+        else CONTENDERS[name](base_url, connections=1)
+    )
+    once: Callable[[], Awaitable[object]] = getattr(contender, operation)
+    for _ in range(WARM):
+        await once()
+    _count("on")
+    for _ in range(times):
+        await once()
+    _count("off")
+    await contender.aclose()
+
+
+def _count(switch: str) -> None:
+    """Let callgrind count from here on, or no more."""
+    command = ["callgrind_control", "-i", switch, str(os.getpid())]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+
+
+def _counted(name: str, operation: str, times: int, base_url: str) -> int:
+    """Return the instructions of a whole process that does an operation so many times."""
+    with tempfile.TemporaryDirectory() as folder:
+        ran = subprocess.run(
+            [
+                *("valgrind", "--tool=callgrind", "--instr-atstart=no"),
+                f"--callgrind-out-file={folder}/out",
+                *(sys.executable, "-m", "benchmarks.instructions"),
+                *(name, operation, str(times), base_url),
+            ],
+            # The order of sets, and so the work, depends on the seed.
+            env={**os.environ, "PYTHONHASHSEED": "0"},
+            cwd=Path(__file__).parents[1],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    found = _COLLECTED.search(ran.stderr)
+    if found is None:
+        raise RuntimeError(f"valgrind did not say what it counted:\n{ran.stderr}")
+    return int(found[1])
+
+
+def measure(base_url: str, rounds: int) -> list[Figure]:  # noqa: ARG001 -- one count is as good as many
+    """Return the thousands of instructions of each operation, and how many times ours' others'."""
+    if shutil.which("valgrind") is None:
+        said = "valgrind is not installed, so no instructions are counted"
+        if os.environ.get("CI"):
+            raise SystemExit(said)
+        print(said, file=sys.stderr)
+        return []
+    figures: list[Figure] = []
+    for operation in ("create", "fetch"):
+        took = {
+            name: (
+                _counted(name, operation, 2 * TIMES, base_url)
+                - _counted(name, operation, TIMES, base_url)
+            )
+            / TIMES
+            for name in (*CONTENDERS, FLOOR)
+        }
+        figures += [
+            Figure(name=f"{operation}: instructions of {name}", value=each / 1e3, unit="thousand")
+            for name, each in took.items()
+        ]
+        figures += [
+            Figure(
+                name=f"{operation}: instructions vs {other}",
+                value=took[other] / took[OURS],
+                unit="x",
+                goal=GOALS[operation, other],
+                guarded=True,
+                margin=0.02,
+            )
+            for other in (OFFICIAL, BY_HAND)
+        ]
+    return figures
+
+
+if __name__ == "__main__":
+    asyncio.run(_work(sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4]))

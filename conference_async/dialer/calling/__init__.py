@@ -1,0 +1,1 @@
+"""Calling one target at most once, and counting who has joined."""

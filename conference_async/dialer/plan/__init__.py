@@ -1,0 +1,1 @@
+"""The targets of a campaign: read, checked and numbered before anything is sent."""

@@ -1,0 +1,1 @@
+"""A campaign that workers on many machines dial together."""

@@ -1,0 +1,240 @@
+"""Targets on their way into a ledger: written beside it by the thousand, as they are read.
+
+What is staged is nobody's to call yet, and is seen by nobody else.
+"""
+
+import asyncio
+import json
+import re
+import secrets
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, LiteralString
+
+import attrs
+
+from conference_async.dialer.calling.decide import Skip, Wait, decide
+from conference_async.dialer.calling.known import caller_of, row_of
+from conference_async.dialer.plan.targets import Target
+from conference_async.dialer.rules.wishes import Wishes
+from conference_async.dialer.workers.assignments import request_of
+from conference_async.errors import LedgerError
+from conference_async.models import NewParticipant
+from conference_async.postgres.session import Session
+
+if TYPE_CHECKING:
+    from psycopg import AsyncConnection
+    from psycopg.rows import DictRow
+
+AT_ONCE = 5_000
+"""Targets that are written at a time."""
+
+_COPY = """
+COPY conference_async_staged
+    (submission, place, priority, row, target, "to", conference, caller, id, own_label, purpose,
+    earliest, latest, request, zones, not_before, reason)
+FROM STDIN
+"""
+_AGAIN = """
+DELETE FROM conference_async_staged WHERE submission = %s AND place BETWEEN %s AND %s
+"""
+# To places that nobody has: they cannot be exchanged one by one.
+_ORDER = """
+UPDATE conference_async_staged AS staged SET place = %(written)s + ordered.rank
+FROM (
+    SELECT place, row_number() OVER (ORDER BY priority DESC, place) AS rank
+    FROM conference_async_staged WHERE submission = %(submission)s
+) AS ordered WHERE staged.submission = %(submission)s AND staged.place = ordered.place
+"""
+_COUNT = "SELECT count(*) AS number FROM conference_async_staged WHERE submission = %s"
+# What a submission that was killed left behind, too.
+_FORGET: LiteralString = """
+DELETE FROM conference_async_staged
+WHERE submission = %s OR staged_at < now() - interval '1 day'
+"""
+_TO_ESCAPE = re.compile(r"[\\\t\n\r]")
+_ESCAPED = {"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"}
+_NULL = "\\N"
+_AT_ONCE_DUE = "epoch"
+
+
+@attrs.define
+class Writer:
+    """Turns targets into lines for the database; used in threads, by one at a time.
+
+    Args:
+        wishes: The campaign's.
+        now: The instant that they are decided by.
+    """
+
+    wishes: Wishes
+    now: datetime
+    _ends_at: datetime | None = attrs.field(init=False)
+    _last: tuple[NewParticipant, str] | None = attrs.field(init=False, default=None)
+
+    def __attrs_post_init__(self) -> None:
+        quorum = self.wishes.quorum
+        ends = [self.wishes.deadline, quorum and quorum.deadline]
+        seconds = min((each for each in ends if each), default=None)
+        self._ends_at = None if seconds is None else self.now + timedelta(seconds=seconds)
+
+    def lines(self, submission: str, first: int, targets: Iterable[Target]) -> str:
+        """Return a line for each target; it may read files, as `Wishes.zones_of` does.
+
+        Args:
+            submission: What they are staged for.
+            first: The place of the first one among all.
+            targets: The targets.
+        """
+        lines: list[str] = []
+        for place, target in enumerate(targets, start=first):
+            request, zones, due, reason = self._order(target)
+            who = f"{target.priority}\t{target.row}\t{_text(target.key)}\t{_text(target.to)}"
+            where = f"{_text(target.conference)}\t{_or_null(caller_of(target.template))}"
+            own = f"{_or_null(target.id)}\t{_or_null(target.template.label)}"
+            when = f"{_instant(target.earliest)}\t{_instant(target.latest)}"
+            own = f"{own}\t{_or_null(target.purpose)}\t{when}"
+            order = f"{request}\t{zones}\t{due}\t{reason}"
+            lines.append(f"{submission}\t{place}\t{who}\t{where}\t{own}\t{order}\n")
+        return "".join(lines)
+
+    def _order(self, target: Target) -> tuple[str, str, str, str]:
+        """Return the request, the time zones, when it is due, and why it is not to be called."""
+        wishes, timed = self.wishes, target.earliest is not None or target.latest is not None
+        if not (wishes.withhold or timed):
+            return self._request(target.template), _NULL, _AT_ONCE_DUE, _NULL
+        zones = wishes.zones_of(target)
+        names = _array([zone.key for zone in zones]) if wishes.contact.ask_for_zones else _NULL
+        request = _NULL if wishes.forbids(target.to) else self._request(target.template)
+        match decide(row_of(target), wishes, self.now, zones, self._ends_at):
+            case Wait(seconds, _):
+                due = self.now + timedelta(seconds=seconds)
+                return request, names, due.isoformat(), _NULL
+            case Skip(after):
+                return request, names, _AT_ONCE_DUE, _text(after.reason or "")
+            case _:
+                return request, names, _AT_ONCE_DUE, _NULL
+
+    def _request(self, template: NewParticipant) -> str:
+        if self._last is None or self._last[0] is not template:
+            self._last = template, _text(json.dumps(request_of(template), default=str))
+        return self._last[1]
+
+
+def _text(value: str) -> str:
+    if _TO_ESCAPE.search(value):
+        return _TO_ESCAPE.sub(lambda found: _ESCAPED[found[0]], value)
+    return value
+
+
+def _instant(instant: datetime | None) -> str:
+    return _NULL if instant is None else instant.isoformat()
+
+
+def _or_null(value: str | None) -> str:
+    return _NULL if value is None else _text(value)
+
+
+def _array(names: Sequence[str]) -> str:
+    return "{" + ",".join(f'"{name}"' for name in names) + "}"
+
+
+class Staging:
+    """The targets of one submission.
+
+    Args:
+        session: Where the ledger is.
+        writer: What turns targets into lines.
+    """
+
+    def __init__(self, session: Session, writer: Writer) -> None:
+        self.submission: str = secrets.token_hex(8)
+        self.written: int = 0
+        """How many targets are staged."""
+        self._session = session
+        self._writer = writer
+        self._buffer: list[Target] = []
+        self._writing: asyncio.Task[None] | None = None
+
+    async def add(self, targets: Iterable[Target]) -> None:
+        """Stage targets; they are written once there are enough, while more are read."""
+        self._buffer += targets
+        if len(self._buffer) >= AT_ONCE:
+            await self._write()
+
+    async def flush(self) -> None:
+        """Write what was added.
+
+        Raises:
+            LedgerError: The server cannot be used.
+        """
+        await self._write()
+        await self._written()
+
+    async def order(self) -> int:
+        """Put those of higher priorities first; return the place before the first of them.
+
+        Raises:
+            LedgerError: The server cannot be used.
+        """
+        values = {"submission": self.submission, "written": self.written}
+        await self._session.run(lambda connection: connection.execute(_ORDER, values))
+        return self.written
+
+    async def check(self) -> None:
+        """Make sure that all is there: a server that is killed forgets what was staged.
+
+        Raises:
+            LedgerError: It is not.
+        """
+
+        async def work(connection: "AsyncConnection[DictRow]") -> "DictRow | None":
+            """Count what is there."""
+            return await (await connection.execute(_COUNT, (self.submission,))).fetchone()
+
+        row = await self._session.run(work)
+        if row is None or row["number"] != self.written:
+            raise LedgerError(
+                "the server was restarted and forgot what was being submitted: submit it again"
+            )
+
+    async def aclose(self) -> None:
+        """Forget what is still staged.
+
+        Raises:
+            LedgerError: The server cannot be used.
+        """
+        if self._writing is not None:
+            self._writing.cancel()
+            await asyncio.wait({self._writing})
+        await self._session.run(
+            lambda connection: connection.execute(_FORGET, (self.submission,)), patience=0
+        )
+
+    async def _written(self) -> None:
+        writing, self._writing = self._writing, None
+        if writing is not None:
+            await writing
+
+    async def _write(self) -> None:
+        targets, self._buffer = self._buffer, []
+        await self._written()
+        if targets:
+            first, self.written = self.written + 1, self.written + len(targets)
+            self._writing = asyncio.create_task(self._copy(first, targets))
+
+    async def _copy(self, first: int, targets: list[Target]) -> None:
+        lines = await asyncio.to_thread(self._writer.lines, self.submission, first, targets)
+        last, tried = first + len(targets) - 1, False
+
+        async def work(connection: "AsyncConnection[DictRow]") -> None:
+            """Write the lines; again, if an answer was lost."""
+            nonlocal tried
+            async with connection.transaction():
+                if tried:
+                    await connection.execute(_AGAIN, (self.submission, first, last))
+                tried = True
+                async with connection.cursor().copy(_COPY) as copy:
+                    await copy.write(lines)
+
+        await self._session.run(work)

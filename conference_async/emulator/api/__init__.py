@@ -1,0 +1,1 @@
+"""The API's requests and replies: routes, parameters, resources, pages."""

@@ -1,0 +1,1 @@
+"""Signed reports to the application."""

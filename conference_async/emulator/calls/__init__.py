@@ -1,0 +1,1 @@
+"""The emulated phones: how fast they are dialled, and how their calls go."""

@@ -1,0 +1,399 @@
+"""The slots that one process holds, two at most, and the asking for more in step with its line."""
+
+import asyncio
+import logging
+import math
+from collections.abc import Callable
+from functools import partial
+
+import attrs
+
+from conference_async.backoff import Backoff
+from conference_async.errors import ConfigurationError
+from conference_async.pace.alarm import Alarm
+from conference_async.pace.departures import Departures, Slot
+from conference_async.pace.held import Held
+from conference_async.pace.keeping import Lines, new_name
+from conference_async.pace.line import Priority
+from conference_async.pace.lines import LineStore
+from conference_async.pace.slots import SECOND, Reservation, SlotStore
+from conference_async.pace.store_clock import StoreClock
+from conference_async.privacy import words_of
+
+ANSWER_WITHIN = 2.0
+"""Seconds that a store may take to answer; after that it counts as gone."""
+
+_TRUSTED = 1.0
+"""Seconds for which an answer shows that the store is there."""
+
+_BACKOFF = Backoff(0.05, 0.5)
+"""The waits between two attempts to reach a store that is gone."""
+
+_PLENTY = 4
+"""With one line in so many free, creates set out before they have one in hand."""
+
+_ASK_FOR_LINES = 0.2
+"""Seconds after which a process asks again for a line while there is none. It asks at once where
+it hears itself that a call ended."""
+
+_UNDISPUTED = 2.5
+"""Intervals that a process alone is ahead at most; further ahead, others reserve all the time."""
+_HELD_AT_MOST = 2
+_TICK = 1e-6
+_log = logging.getLogger("conference_async.pace")
+
+
+class Reservations:
+    """Takes slots from the store in step with the creates of this process: a `Slots`.
+
+    A slot belongs to nobody until it begins: whoever stands at the wire then has it, so a create
+    that is cancelled leaves it to the next without a word to the store. One interval before it,
+    the following slot is asked for if somebody could use it, so that the round trip costs no
+    rate. When nobody is left, held slots are offered to the store, and kept for a newcomer if it
+    declines.
+
+    Args:
+        store: Where slots come from.
+        cps: The calls per second that this process was given.
+        fallback_cps: The calls per second while the store is gone; None to wait for it.
+        learn: Called with each reservation, for what it says about the other processes.
+        rate: Returns the calls per second that hold now.
+        lines: What is known of lines; None where they are not counted.
+    """
+
+    def __init__(
+        self,
+        store: SlotStore,
+        cps: float,
+        *,
+        fallback_cps: float | None,
+        learn: Callable[[Reservation], None],
+        rate: Callable[[], float],
+        lines: Lines | None = None,
+    ) -> None:
+        self.alarm: Alarm = Alarm()
+        self.departures: Departures = Departures(self)
+        self._loop = asyncio.get_running_loop()
+        self._store = store
+        self._cps = cps
+        self._fallback_cps = fallback_cps
+        self._learn = learn
+        self._rate = rate
+        self._lines = lines
+        self._names: list[str] = []  # of lines that are ours, or may be, without a slot
+        self._none_for: Priority | None = None  # and for those after it there is no line
+        self._line_news = Alarm()
+        self._news = False
+        self._held: list[Held] = []
+        self._late: list[Held] = []
+        self._last: Held | None = None
+        self._asking: asyncio.Task[None] | None = None
+        self._returning: asyncio.Task[None] | None = None
+        self._look_again: asyncio.TimerHandle | None = None
+        self._refusal: ConfigurationError | None = None
+        self._failures = 0
+        self._answered = -math.inf
+        self._started = -math.inf
+        self._alone = False
+        self._clock = StoreClock()
+
+    @property
+    def rate(self) -> float:
+        """The slots per second now, of all processes together."""
+        return self._rate()
+
+    @property
+    def _gone(self) -> bool:
+        # The first failure is mostly a connection that was closed while it was idle.
+        return self._failures > 1
+
+    def due(self, ahead: int, now: float) -> float:
+        """Return the instant of the slot that has so many before it, as far as is known here.
+
+        Those that are not held yet are one interval apart, at the least.
+        """
+        if ahead < len(self._held):
+            return self._held[ahead].at
+        beyond = ahead - len(self._held)
+        rate = self._fallback_cps if self._gone and self._fallback_cps else self.rate
+        following = max([self._started, *(held.at for held in self._held)]) + 1 / rate
+        return max(following, now) + beyond / rate if ahead else following
+
+    def prepare(self) -> bool:
+        """Ask for a slot if it is time to; return whether the store is there, or may be gone.
+
+        Raises:
+            ConfigurationError: The store is set up wrongly.
+        """
+        now = self._loop.time()
+        self._tend(now)
+        if self._refusal is not None:
+            refusal, self._refusal = self._refusal, None
+            raise refusal
+        if self._held or (not self._gone and now - self._answered <= _TRUSTED):
+            return True
+        self._ask()
+        return self._gone and self._fallback_cps is not None
+
+    def line_free(self, priority: Priority, let_go: int) -> bool:
+        """Return whether there is a line for one more create, or something to be done about it."""
+        lines = self._lines
+        if lines is None or self._refusal is not None:
+            return True
+        if self._gone:  # nobody counts lines then
+            self._ask()
+            return self._fallback_cps is not None
+        if lines.learning:
+            return False
+        now = self._loop.time()
+        self._tend(now)
+        free = sum(held.least >= priority for held in self._held)
+        refused = self._none_for is not None and priority >= self._none_for
+        if lines.count is not None and not refused and now - self._answered <= _TRUSTED:
+            # Where few are left others may have them first, and who set out has to come back.
+            room = lines.count.lines - lines.wish(priority, "").spare - lines.count.live
+            free += room if room * _PLENTY >= lines.count.lines else 0
+        if free > let_go:
+            return True
+        self._ask_for(priority)
+        return False
+
+    def _ask_for(self, priority: Priority) -> None:
+        """Ask for a slot, at once for a create that may have lines others have to leave."""
+        if self._none_for is not None and priority < self._none_for:
+            self.news_of_lines()
+        self._ask()
+
+    def news_of_lines(self) -> None:
+        """Ask again for a line at once, if somebody waits for one."""
+        self._news = True
+        self._line_news.ring()
+        self.alarm.ring()
+
+    async def take(self, priority: Priority, *, waited: bool) -> Slot | None:  # noqa: ARG002 -- the protocol's signature; the store's clock makes lateness up
+        """Wait for the next slot and use it, as `Slots` says."""
+        while True:
+            now = self._loop.time()
+            self._tend(now)
+            # A slot is taken here, when it has begun, and by nobody before: so whoever is
+            # cancelled while it waits has nothing that another process could miss, and whoever
+            # was stopped finds that its slot is too old. Each pass looks at everything again,
+            # for meanwhile a slot may have come back, become too old, or been answered.
+            held = next((each for each in self._held if each.least >= priority), self._own(now))
+            if held is not None and held.at <= now:
+                self._use(held, now)
+                return Slot(partial(self._put_back, held), held.line)
+            none = self._none_for is not None and priority >= self._none_for
+            if held is None and (none or self._gone or self._refusal is not None):
+                return None  # in line it can wait for as long as it takes, and hold nothing
+            if held is None:
+                self._ask_for(priority)
+            await self.alarm.sleep(math.inf if held is None else held.at)
+
+    def _put_back(self, held: Held) -> None:
+        if held.reservation is not None:
+            self._keep(held)
+
+    def rest(self) -> None:
+        """Offer the store what nobody is left for."""
+        unused = self._late or ((self._held or self._names) and not self.departures.busy)
+        if self._returning is None and unused:
+            self._returning = self._loop.create_task(self._return())
+
+    async def aclose(self) -> None:
+        """End what runs in the background and free what is held."""
+        if self._look_again is not None:
+            self._look_again.cancel()
+        if self._asking is not None:
+            self._asking.cancel()
+            await asyncio.wait([self._asking])
+        self.rest()
+        if self._returning is not None:
+            await asyncio.wait([self._returning])
+
+    def _tend(self, now: float) -> None:
+        """Let go of what is too late, and ask for the next slot if it is time to."""
+        late = [held for held in self._held if held.until < now]
+        if late:
+            _log.debug("a slot came too late to be used; taking another")
+        if self._lines is not None and not self.departures.wanted(Priority.INTERACTIVE):
+            late += [held for held in self._held if held.least is Priority.INTERACTIVE]
+        if late:
+            self._held = [held for held in self._held if held not in late]
+            self._late += late
+            self.rest()
+        interval = 1 / self.rate
+        following = max([self._started, *(held.at for held in self._held)]) + interval
+        if self._look_again is not None:
+            self._look_again.cancel()
+            self._look_again = None
+        if len(self._held) >= _HELD_AT_MOST:
+            return
+        if self.departures.expected(max(now, following)) <= len(self._held):
+            return
+        # Not sooner: a slot that is held is one that no other process can have meanwhile. Not
+        # later: the answer takes a round trip, and the slot after this one follows at once.
+        ask_at = self._held[0].at - interval if self._held else now
+        if ask_at <= now:
+            self._ask()
+        else:
+            self._look_again = self._loop.call_at(ask_at + _TICK, self._look)
+
+    def _look(self) -> None:
+        self._tend(self._loop.time())
+
+    def _own(self, now: float) -> Held | None:
+        """Return a slot of our own making if the store is gone and we may."""
+        if self._fallback_cps is None or not self._gone:
+            return None
+        return Held(at=max(now, self._started + 1 / self._fallback_cps))
+
+    def _use(self, held: Held, now: float) -> None:
+        self._started, self._alone = now, held.reservation is None
+        if not self._alone:
+            self._held.remove(held)
+
+    def _ask(self) -> None:
+        if self._asking is None:
+            self._asking = self._loop.create_task(self._reserve())
+
+    async def _reserve(self) -> None:
+        try:
+            while self.departures.busy:
+                try:
+                    async with asyncio.timeout(ANSWER_WITHIN):
+                        await self._store.open()
+                        sent = self._loop.time()
+                        reservation, line, least = await self._one(self._floor(sent))
+                except ConfigurationError as error:
+                    self._refusal = error
+                    break
+                except Exception as error:  # noqa: BLE001 -- whatever a store raises: it is gone
+                    await self._back_off(error)
+                else:
+                    if reservation is None:
+                        self._there()
+                        self.alarm.ring()
+                        if not self._news:  # nor did any come while the store was asked
+                            await self._line_news.sleep(self._loop.time() + _ASK_FOR_LINES)
+                        continue
+                    held = attrs.evolve(self._receive(reservation, sent), line=line, least=least)
+                    if self._loop.time() <= held.until:
+                        self._keep(held)
+                        break
+                    await self._given_back(held)
+        finally:
+            self._asking = None
+            self.alarm.ring()
+            self.rest()
+
+    async def _one(self, floor: float) -> tuple[Reservation | None, str | None, Priority]:
+        """Ask the store for a slot, and for a line where they are counted.
+
+        Returns:
+            The slot, None if there is no line; the line's name; who may use it.
+        """
+        lines, store = self._lines, self._store
+        self._news = False
+        if lines is None or not isinstance(store, LineStore):
+            return await store.reserve(cps=self._cps, floor=floor), None, Priority.BULK
+        interactive = self.departures.wanted(Priority.INTERACTIVE)
+        priority = Priority.INTERACTIVE if interactive else Priority.BULK
+        # A name whose answer was lost may be of a line that is ours: it is asked for again.
+        self._names = self._names or [new_name()]
+        name = self._names[-1]
+        wish = lines.wish(priority, name)
+        count, reservation = await store.reserve_with_line(cps=self._cps, floor=floor, wish=wish)
+        lines.count = count
+        if reservation is None:
+            self._none_for = priority
+            if count.look:
+                lines.look()
+            return None, None, priority
+        self._none_for = None
+        least = Priority.BULK if lines.for_all(count) else Priority.INTERACTIVE
+        self._names.remove(name)
+        return reservation, name, least
+
+    def _floor(self, now: float) -> float:
+        """Return the seconds during which slots of a store that lost its state may be in use.
+
+        Everybody's wait is about as long as ours was, so the others' slots end that much after
+        our last one.
+        """
+        if self._last is None or self._last.reservation is None:
+            return 0.0
+        lead = max(self._last.reservation.wait, 1 / self._cps)
+        return max(0.0, self._last.at + lead - now)
+
+    def _receive(self, reservation: Reservation, sent: float) -> Held:
+        slot = reservation.slot / SECOND
+        at = slot + self._clock.offset(slot - reservation.wait, reservation.asked or sent)
+        rate = reservation.cps * reservation.factor
+        self._last = Held(
+            at=max(at, self._started + 1 / self._cps) if self._alone else at,
+            until=at + 1 / rate,
+            reservation=reservation,
+            wanted=self._lines is not None or reservation.wait * rate <= _UNDISPUTED,
+        )
+        self._there()
+        self._learn(reservation)
+        return self._last
+
+    def _there(self) -> None:
+        """Note that the store has answered."""
+        if self._gone:
+            _log.info("the store of the shared pace is back")
+        self._failures, self._answered = 0, self._loop.time()
+
+    async def _back_off(self, error: Exception) -> None:
+        self._failures += 1
+        if self._gone:
+            self.alarm.ring()
+        if self._failures == 2:  # noqa: PLR2004 -- the one after the first
+            _log.warning(
+                "the store of the shared pace cannot be reached (%s): %s",
+                words_of(error),
+                "creates wait for it"
+                if self._fallback_cps is None
+                else f"this process paces by itself, at {self._fallback_cps:g} CPS",
+            )
+        await asyncio.sleep(_BACKOFF.delay(self._failures - 1))
+
+    async def _return(self) -> None:
+        try:
+            await asyncio.sleep(0)  # whoever was cancelled may try again at once
+            self._tend(self._loop.time())
+            while self._late:
+                await self._given_back(self._late.pop())
+            while self._held and self._held[-1].wanted and not self.departures.busy:
+                held = self._held.pop()
+                if not await self._given_back(held) and held.line is None:
+                    self._keep(attrs.evolve(held, wanted=False))
+            idle = self._asking is None and not self.departures.busy
+            if self._lines is not None and self._names and idle:
+                self._lines.free(*self._names)
+                self._names.clear()
+        finally:
+            self._returning = None
+
+    async def _given_back(self, held: Held) -> bool:
+        """Give a slot back, and keep its line for the next one who may have it."""
+        if held.line is not None:
+            if held.least is Priority.BULK:
+                self._names.append(held.line)
+            elif self._lines is not None:
+                self._lines.free(held.line)
+        return held.reservation is None or await self._taken_back(held.reservation)
+
+    async def _taken_back(self, reservation: Reservation) -> bool:
+        try:
+            async with asyncio.timeout(ANSWER_WITHIN):
+                return await self._store.give_back(reservation)
+        except Exception as error:  # noqa: BLE001 -- whatever a store raises: it is gone
+            _log.debug("a slot could not be given back (%s)", type(error).__name__)
+            return False
+
+    def _keep(self, held: Held) -> None:
+        self._held = sorted([*self._held, held], key=lambda each: each.at)
+        self.alarm.ring()

@@ -1,0 +1,125 @@
+"""Phone numbers and secrets, made unreadable before a person or a log sees them."""
+
+import json
+import re
+import unicodedata
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+
+_ONLY_A_NUMBER = re.compile(r"\+?[0-9]+")
+_SHORT = 7
+_CUSTOM_PARAMETERS = re.compile(r"\?.*", re.DOTALL)
+
+
+def described(value: attrs.AttrsInstance) -> str:
+    """Return the `repr` of an attrs value: fields at their default are left out, numbers masked.
+
+    A field made with ``repr=False`` holds a secret and shows as ``***``; one made with a function
+    is shown by that function.
+    """
+    fields: tuple[attrs.Attribute[Any], ...] = attrs.fields(type(value))
+    shown: list[str] = []
+    for field in fields:
+        content: object = getattr(value, field.name)
+        if content in (field.default, {}):
+            continue
+        if callable(field.repr):
+            text = field.repr(content)
+        else:
+            text = mask(repr(content)) if field.repr else "***"
+        shown.append(f"{field.name}={text}")
+    return f"{type(value).__name__}({', '.join(shown)})"
+
+
+def endpoint(value: str | None) -> str:
+    """Return a phone number, address or user name as it may be shown."""
+    text = _CUSTOM_PARAMETERS.sub("?***", str(value))
+    if _ONLY_A_NUMBER.fullmatch(text):
+        return repr("***" if len(text) < _SHORT else f"***{text[-4:]}")
+    return repr(mask(text))
+
+
+def names_only(values: Mapping[str, object]) -> str:
+    """Return a mapping's names without its values, which may be secret."""
+    return "{" + ", ".join(f"{mask(repr(name))}: ***" for name in values) + "}"
+
+
+_NUMBER = re.compile(
+    r"""
+      (?:\+|%(?:25)*2[Bb]) [1-9] (?:[ ().-]{0,3}[0-9]){6,14} (?![0-9])  # +1 (555) 867-5310
+    | (?<![0-9A-Za-z]) (?<![0-9]\.)                               # no part of a SID or a version
+      (?: [0-9]{8,15}                                             # 15558675310
+        | \(?[2-9][0-9]{2}\)?[ .-]{0,2}[0-9]{3}[ .-][0-9]{4}      # (555) 867-5310
+      ) (?![0-9A-Za-z])
+    """,
+    re.VERBOSE,
+)
+_ADDRESS = re.compile(r"\b(sips?:|client:)(?!name(?:[\s@;?,'\"]|\Z))[^\s@;?,'\"]+", re.IGNORECASE)
+"""``name`` stands in our own examples, ``sip:name@company.com``, and is nobody's."""
+
+_USER_INFO = re.compile(r"\b(postgres(?:ql)?|rediss?)://\S*@|(?<=://)[^\s?#'\"]+@", re.IGNORECASE)
+"""A password typed as it is may hold ``@``, ``/``, ``?`` and ``#``; a store's URL has no others."""
+
+_PASSWORD = re.compile(r"(?<=password=)(?:'[^']*'|[^\s&'\"]+)", re.IGNORECASE)
+
+
+def _mask_number(found: re.Match[str]) -> str:
+    digits = re.sub(r"\D", "", found[0])
+    return f"***{digits[-4:]}"
+
+
+class Words(str):
+    """A sentence of our own, which holds nothing of a user's: `mask` leaves its examples whole."""
+
+    __slots__ = ()
+
+
+def mask(text: str) -> str:
+    """Return `text` with every phone number, SIP user, client name and URL user info hidden.
+
+    A number keeps its last four digits, so that a person who knows the list can still tell rows
+    apart: ``+15558675310`` becomes ``***5310``.
+    """
+    if isinstance(text, Words):
+        return text
+    text = _USER_INFO.sub(lambda found: f"{found[1]}://***@" if found[1] else "***@", text)
+    text = _PASSWORD.sub("***", text)
+    text = _ADDRESS.sub(r"\1***", text)
+    return _NUMBER.sub(_mask_number, text)
+
+
+def printable(text: str) -> str:
+    r"""Return `text` with everything spelled out that shows as nothing or moves the cursor.
+
+    A cell, a label or a service's message may hold control characters and line breaks, shown as
+    escapes (``\x1b``), and marks that turn or hide what stands beside them, as ``<U+202C>``.
+    """
+    return text if text.isprintable() else "".join(map(_spelled_out, text))
+
+
+def _spelled_out(character: str) -> str:
+    if character.isprintable():
+        return character
+    if unicodedata.category(character) == "Cf":
+        return f"<U+{ord(character):04X}>"
+    return character.encode("unicode_escape").decode()
+
+
+def one_line(text: str) -> str:
+    """Return `text` as errors and logs may hold it: masked, and `printable`.
+
+    Whoever words it, a service or a driver, cannot make it look like two lines of a log.
+    """
+    return text if isinstance(text, Words) else printable(mask(text))
+
+
+def words_of(error: BaseException) -> str:
+    """Return an error's kind and what it says, on `one_line`."""
+    return one_line(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)
+
+
+def printable_json(value: object) -> str:
+    """Return a value as JSON on one line of printable ASCII."""
+    return json.dumps(value).replace("\x7f", r"\u007f")

@@ -1,0 +1,1 @@
+"""The connection to a Redis that limits and events share."""

@@ -1,0 +1,140 @@
+"""One client of a Redis, connected when it is needed and dropped when it fails."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from conference_async.home import Home
+from conference_async.redis.addresses import check_url, client_at
+from conference_async.redis.refusals import never
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
+
+T = TypeVar("T")
+
+_KEPT_ALIVE: Mapping[str, Any] = {
+    "socket_keepalive": True,
+    "socket_keepalive_options": {
+        getattr(socket, name): seconds
+        for name, seconds in (("TCP_KEEPIDLE", 5), ("TCP_KEEPINTVL", 2), ("TCP_KEEPCNT", 3))
+        if hasattr(socket, name)  # not everywhere
+    },
+}
+"""A peer that is gone is known to be after eleven seconds, also while nothing is asked of it."""
+
+_parents: list[object] = []
+"""Clients of a parent process: to close one here would speak to the server in the parent's name."""
+
+
+class Connection:
+    """Does pieces of work on a client of its own.
+
+    Whatever fails drops the client: the next piece of work connects again, and looks the host up
+    again. For a server may answer and no longer be the one that writes (``READONLY``, ``LOADING``,
+    ``CLUSTERDOWN``, or a proxy that answers for one that is gone), and would do so for as long as
+    the connection stands. It may be used under one event loop after the other, and in a process
+    that was forked: each connects for itself.
+
+    Args:
+        url: ``redis://``, ``rediss://`` or ``unix://``, as redis-py reads them, or one of those of
+            `check_url`.
+        silence: Seconds that the server may take to answer.
+        purpose: What the connection is for, as the beginning of a sentence.
+        at_most: How many pieces of work it does at a time, each on a connection; None for as many
+            as there are.
+
+    Raises:
+        ConfigurationError: The extra ``redis`` is not installed, or the URL is not one.
+    """
+
+    def __init__(
+        self, url: str, *, silence: float, purpose: str, at_most: int | None = None
+    ) -> None:
+        check_url(url, purpose)
+        self._url = url
+        self._purpose = purpose
+        self._silence = silence
+        self._at_most = at_most
+        self._turns = asyncio.Semaphore(at_most or 1)
+        self._client: Redis | None = None
+        self._kept: AsyncGenerator[None, None] | None = None
+        self._home = Home()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a client that belongs to the running loop and to this process."""
+        return self._client is not None and self._home.here
+
+    async def run(self, work: "Callable[[Redis], Awaitable[T]]") -> T:
+        """Do one piece of work, once, and return what it returns.
+
+        Raises:
+            redis.RedisError: It failed, or the connection did.
+            OSError: As above.
+            ConfigurationError: It is in use on another running event loop, or the server will
+                never do it as things are.
+        """
+        task = asyncio.current_task()
+        cancelled = task.cancelling() if task else 0
+        client = await self._connected()
+        try:
+            if self._at_most is None:
+                answer = await work(client)
+            else:
+                async with self._turns:
+                    answer = await work(client)
+        except Exception as error:
+            if client is self._client:
+                await self.aclose()
+            if (refusal := never(error, self._purpose)) is not None:
+                raise refusal from error
+            raise
+        # The driver swallows a cancellation that comes while it reads the last of an answer.
+        if task and task.cancelling() > cancelled:
+            raise asyncio.CancelledError
+        return answer
+
+    async def aclose(self) -> None:
+        """Disconnect; the next piece of work connects again."""
+        kept, self._kept, self._client = self._kept, None, None
+        if kept is not None and self._home.here:
+            with contextlib.suppress(Exception):  # there is nothing that it could be needed for
+                await kept.aclose()
+
+    async def _connected(self) -> "Redis":
+        forked = self._home.forked
+        if self._home.settle("make one for each", what="connection"):
+            if forked:
+                _parents.append((self._client, self._kept))
+            self._client = self._kept = None
+            self._turns = asyncio.Semaphore(self._at_most or 1)
+        if self._client is None:
+            self._client, others = client_at(self._url, self._options())
+            self._kept = _until_the_loop_ends([self._client, *others])
+            await anext(self._kept)
+        return self._client
+
+    def _options(self) -> dict[str, Any]:
+        from redis.asyncio.retry import Retry
+        from redis.backoff import NoBackoff
+
+        lively: Mapping[str, Any] = {} if self._url.startswith("unix:") else _KEPT_ALIVE
+        return {
+            "socket_timeout": self._silence,
+            "socket_connect_timeout": self._silence,
+            # What the driver repeats by itself may take effect twice; whoever asks asks again.
+            "retry": Retry(NoBackoff(), 0),
+            **lively,
+        }
+
+
+async def _until_the_loop_ends(clients: "Sequence[Redis]") -> AsyncGenerator[None, None]:
+    # asyncio.run closes the generators that are left when it ends, and so the connections, too.
+    try:
+        yield
+    finally:
+        for each in clients:
+            await each.aclose()

@@ -1,0 +1,88 @@
+"""The form of an attempt, written to the network at most once."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import aiohttp
+from aiohttp.abc import AbstractStreamWriter
+
+from conference_async.sending.liveness import is_dead, is_quiet
+from conference_async.sending.patience import Bound
+
+FORM = "application/x-www-form-urlencoded"
+
+
+class OneShotForm(aiohttp.Payload):
+    """A form that is written to the network at most once.
+
+    aiohttp asks a payload to write itself at the one moment when a connection stands and the
+    bytes are handed to it, so what this object saw is what really happened. The service cannot
+    act on a create whose body it never got. A second write, whoever asks for it (a redirect, a
+    middleware, a retry below us), is refused.
+
+    Args:
+        form: What to write.
+        may_leave: Awaited when nothing is left to do but to write it; False turns it back. What
+            it waits for is not a matter of the connection, and counts for no timeout.
+
+    Attributes:
+        left_at: When it was handed to the connection, on the loop's clock; None before.
+        turned_back: Whether it was not to leave.
+        dead_ends: How many connections it was brought to that were dead already.
+    """
+
+    def __init__(self, form: bytes, may_leave: Callable[[], Awaitable[bool]] | None = None) -> None:
+        super().__init__(form, content_type=FORM)
+        self._size = len(form)
+        self._form = form
+        self._may_leave = may_leave
+        self._sealed = False
+        self.bound: Bound | None = None
+        self.turned_back: bool = False
+        self.left_at: float | None = None
+        self.dead_ends: int = 0
+
+    @property
+    def left(self) -> bool:
+        """Whether any byte of it may have reached the network."""
+        return self.left_at is not None
+
+    def seal(self) -> None:
+        """Refuse to be written from now on."""
+        self._sealed = True
+        # Whoever may leave holds the attempt, and so this form: a circle that would only end when
+        # garbage is collected, and a reply in it.
+        self._may_leave = self.bound = None
+
+    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
+        """Return the form as text."""
+        return self._form.decode(encoding, errors)
+
+    async def write(self, writer: AbstractStreamWriter) -> None:
+        """Hand the form to the connection, once, at the instant at which it may leave."""
+        await self._check(writer)
+        if self._may_leave is not None and not await self._untimed(self._may_leave()):
+            self.turned_back = True
+            raise aiohttp.ClientConnectionError("the form may not leave now")
+        await self._check(writer)
+        self._sealed = True
+        self.left_at = asyncio.get_running_loop().time()
+        await writer.write(self._form)
+
+    async def _check(self, writer: AbstractStreamWriter) -> None:
+        transport: asyncio.Transport | None = getattr(writer, "transport", None)
+        alive = transport is not None and (is_quiet(transport) or not await is_dead(transport))
+        if self._sealed or not alive:
+            self.dead_ends += not self._sealed
+            raise aiohttp.ClientConnectionResetError(
+                "the connection closed before the form was sent"
+            )
+
+    async def _untimed(self, permission: Awaitable[bool]) -> bool:
+        if self.bound is None:
+            return await permission
+        left = self.bound.pause()
+        try:
+            return await permission
+        finally:
+            self.bound.resume(left)

@@ -1,0 +1,104 @@
+"""Requests to the service, and its replies."""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import TypeVar
+
+import attrs
+
+from conference_async.errors import NotSent, UnexpectedReply
+from conference_async.privacy import mask, words_of
+from conference_async.wire.readings import read_date
+
+T = TypeVar("T")
+
+_LONGEST_COUNT = 9
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class Request:
+    """A request to the service."""
+
+    kind: str
+    """The operation, for events and logs: ``create``, ``fetch``, …"""
+
+    method: str
+    path: str = attrs.field(repr=mask)
+    """Path and query, percent-encoded, beginning with a slash."""
+
+    form: bytes | None = attrs.field(default=None, repr=False)
+    """The encoded form, or None for a request without a body. Whatever must not be repeated
+    behind our back has one, if an empty one: aiohttp repeats some requests by itself."""
+
+
+@attrs.frozen(eq=False)
+class Reply:
+    """A reply of the service."""
+
+    status: int
+    body: bytes = attrs.field(repr=False)
+    headers: Mapping[str, str] = attrs.field(repr=False)
+    """By name in any case. They are read when they are asked for, which is seldom."""
+
+    source: object = attrs.field(default=None, repr=False, eq=False)
+    """What the HTTP library made of it, which knows the connection."""
+
+    def read(self, decode: Callable[[bytes], T]) -> T:
+        """Return what the body says.
+
+        Raises:
+            UnexpectedReply: It is not what `decode` reads.
+        """
+        try:
+            return decode(self.body)
+        except UnexpectedReply as error:
+            self.sign(error)
+            raise
+
+    def sign(self, error: UnexpectedReply) -> None:
+        """Let an error tell which reply it is about."""
+        error.status, error.request_id = self.status, self.request_id
+
+    @property
+    def request_id(self) -> str | None:
+        """The service's name for the request."""
+        return self.headers.get("Twilio-Request-Id")
+
+    @property
+    def concurrent_requests(self) -> int | None:
+        """How many requests the account had under way."""
+        count = self.headers.get("Twilio-Concurrent-Requests", "")
+        return int(count) if count.isdecimal() and len(count) <= _LONGEST_COUNT else None
+
+    @property
+    def date(self) -> datetime | None:
+        """The service's clock, to the second."""
+        return read_date(self.headers.get("Date", ""))
+
+    @property
+    def retry_after(self) -> float | None:
+        """The seconds that the service asked to wait."""
+        after = self.headers.get("Retry-After")
+        if after is None:
+            return None
+        if after.isdecimal():
+            return float(after)
+        until, now = read_date(after), self.date
+        return None if until is None or now is None else max(0.0, (until - now).total_seconds())
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class TransportFailure:
+    """An attempt without a whole answer."""
+
+    left: bool
+    """Whether the request may have reached the network: any byte of its form, if it has one."""
+
+    error: BaseException
+
+
+def describe(error: BaseException) -> str:
+    """Return what failed, in a few masked words."""
+    if isinstance(error, NotSent):  # it says all by itself
+        return str(error)
+    return words_of(error)

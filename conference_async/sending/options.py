@@ -1,0 +1,58 @@
+"""The settings of a client, or of a view of it."""
+
+from collections.abc import Awaitable, Callable
+
+import attrs
+
+from conference_async.bounds import check_seconds
+from conference_async.errors import ConfigurationError
+from conference_async.pace.line import Priority
+from conference_async.plain_functions import check_plain
+from conference_async.sending.attempts import AttemptEvent
+from conference_async.sending.intents import JournalStore
+from conference_async.sending.observing import Observer, check_observer
+from conference_async.sending.retry import RetryPolicy, RetryUnknown, check_retry_unknown
+
+_STORE = ("known", "swap", "remembered")
+
+
+def _positive(_instance: "Options", attribute: "attrs.Attribute[float]", value: float) -> None:
+    check_seconds(attribute.name, value, zero=False)
+
+
+def _remembers(
+    _instance: "Options", _attribute: "attrs.Attribute[JournalStore | None]", value: object
+) -> None:
+    if value is not None and not all(callable(getattr(value, name, None)) for name in _STORE):
+        raise ConfigurationError(
+            "journal must be a Journal or PostgresJournal, as in Journal('calls.db'), not "
+            f"{type(value).__name__}"
+        )
+
+
+def _plain(
+    _instance: "Options",
+    attribute: "attrs.Attribute[Callable[[AttemptEvent], None]]",
+    value: Callable[[AttemptEvent], None],
+) -> None:
+    check_plain(attribute.name, value)
+
+
+@attrs.frozen(kw_only=True)
+class Options:
+    """Settings of one view of a client; see `ConferenceClient` for their meaning."""
+
+    timeout: float = attrs.field(default=30.0, validator=_positive)
+    deadline: float | None = attrs.field(
+        default=None, validator=attrs.validators.optional(_positive)
+    )
+    retry: RetryPolicy = attrs.Factory(RetryPolicy)
+    retry_unknown: RetryUnknown = attrs.field(default=False, validator=check_retry_unknown)
+    mint_labels: bool = True
+    priority: Priority = attrs.field(default=Priority.INTERACTIVE, converter=Priority)
+    on_attempt: Callable[[AttemptEvent], None] | None = attrs.field(
+        default=None, validator=attrs.validators.optional(_plain)
+    )
+    before_send: Callable[[str | None, int], Awaitable[object]] | None = None
+    journal: JournalStore | None = attrs.field(default=None, validator=_remembers)
+    telemetry: Observer | None = attrs.field(default=None, validator=check_observer)

@@ -1,0 +1,201 @@
+"""Lists that come in pages, streamed: the next page is fetched while this one is used."""
+
+import asyncio
+import math
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from itertools import islice
+from typing import Generic, Self, TypeAlias, TypeVar
+
+import attrs
+
+from conference_async.errors import InvalidParameter, RequestTimeout, UnexpectedReply
+from conference_async.models import Page
+from conference_async.sending.messages import Request
+from conference_async.sending.sender import Sender
+from conference_async.wire import LARGEST_PAGE, PageReply, next_page_path, start_path
+
+T = TypeVar("T")
+Fetched: TypeAlias = tuple[str, Page[T]]
+"""A page, after the path that it was fetched from."""
+
+_AT_ONCE = 100
+"""How many items are read before the loop has its turn: about a millisecond's work."""
+
+_FRUITLESS = 100
+"""How many pages in a row may bring nobody new. Arrivals shift people by a few places; pages that
+link on without end, each to another token, are no list."""
+
+REMEMBERED = 10_000
+"""How many of the last items are known again, at least; at most twice as many and a page. Arrivals
+shift people by a few places, not by ten of the largest pages, and memory must not grow with the
+list."""
+
+
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class Listing(Generic[T]):
+    """How to walk one list.
+
+    Attributes:
+        sender: What to send through.
+        kind: The operation's name for events.
+        open: Fetches the first page, given what fetches the page of a path.
+        decode: Reads a page.
+        key: What tells an item from another: a person who joins or leaves meanwhile shifts the
+            others, and nobody may come twice. None and empty text say nothing.
+        resource: What a 404 says is missing.
+    """
+
+    sender: Sender
+    kind: str
+    open: Callable[[Callable[[str], Awaitable[Fetched[T]]]], Awaitable[Fetched[T]]]
+    decode: Callable[[bytes], PageReply[T]]
+    key: Callable[[T], object]
+    resource: str
+
+    def walk(self, limit: int | None = None) -> "Walk[T]":
+        """Return a walk through the list, of `limit` items at most; use it with ``async with``."""
+        return Walk(self, limit)
+
+    async def page(self, path: str) -> Fetched[T]:
+        """Return the page of a path, with that path."""
+        request = Request(kind=self.kind, method="GET", path=path)
+        reply = await self.sender.request(request, resource=self.resource)
+        items: list[T] = []
+        try:
+            page = self.decode(reply.body)
+            while some := list(islice(page.items, _AT_ONCE)):
+                items += some
+                await asyncio.sleep(0)
+        except UnexpectedReply as error:
+            reply.sign(error)
+            raise
+        return path, Page(items, **page.fields)
+
+
+class Walk(Generic[T]):
+    """One walk through a list: an iterator of pages, of which one is fetched ahead.
+
+    It is no generator: an event loop that ends closes all generators at once, and of those that
+    hold each other it complains.
+    """
+
+    def __init__(self, listing: Listing[T], limit: int | None) -> None:
+        self._listing = listing
+        self._left = math.inf if limit is None else limit
+        self._ahead: asyncio.Task[Fetched[T]] | None = None
+        self._visited: set[int] = set()  # hashes, since a link may be long
+        self._fruitless = 0
+        self._seen: set[object] = set()
+        self._seen_before: set[object] = set()
+
+    async def __aenter__(self) -> Self:
+        if self._left > 0:
+            first = self._listing.open(self._listing.page)
+            self._ahead = asyncio.ensure_future(first)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._ahead is not None:
+            self._ahead.cancel()
+            await asyncio.gather(self._ahead, return_exceptions=True)
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Page[T]:
+        if self._ahead is None:
+            raise StopAsyncIteration
+        path, page = await self._ahead
+        keys = list(map(self._listing.key, page))
+        page[:] = [
+            item
+            for item, key in zip(page, keys, strict=True)
+            if not key or not (key in self._seen or key in self._seen_before)
+        ]
+        self._left -= len(page)
+        self._fruitless = 0 if page else self._fruitless + 1
+        self._ahead = self._follow(path, page.next_page_uri)
+        self._seen.update(keys)
+        if len(self._seen) >= REMEMBERED:
+            self._seen, self._seen_before = set(), self._seen
+        if self._left < 0:
+            del page[int(self._left) :]
+        return page
+
+    def _follow(self, path: str, link: str | None) -> asyncio.Task[Fetched[T]] | None:
+        if link is None or self._left <= 0:
+            return None
+        self._visited.add(hash(path))
+        following = next_page_path(link)
+        if hash(following) in self._visited:
+            raise self._endless("a page links to one that was read already")
+        if self._fruitless >= _FRUITLESS:
+            raise self._endless(f"{_FRUITLESS} pages in a row brought nobody new")
+        return asyncio.create_task(self._listing.page(following))
+
+    def _endless(self, why: str) -> UnexpectedReply:
+        return UnexpectedReply(
+            f"{self._listing.kind}: {why}, so the list would never end; repeat it from the start"
+        )
+
+
+async def whole(stream: AsyncGenerator[T, None], deadline: float | None) -> list[T]:
+    """Return all that a stream yields, as one call with one deadline.
+
+    Raises:
+        RequestTimeout: It took longer than `deadline` seconds.
+    """
+    scope = asyncio.timeout(deadline)
+    try:
+        async with scope:
+            return [item async for item in stream]
+    except TimeoutError as error:
+        if not scope.expired():
+            raise
+        raise RequestTimeout(
+            f"list: not at its end within its deadline of {deadline:g} s; it is safe to repeat, "
+            "with a limit= perhaps, or to use stream()"
+        ) from error
+    finally:
+        await stream.aclose()
+
+
+def page_size_for(limit: int | None, page_size: int | None) -> int | None:
+    """Return the page size to ask for, or None for the service's own (50).
+
+    Raises:
+        InvalidParameter: `limit` is not an int of 0 or more.
+    """
+    if limit is not None and (type(limit) is not int or limit < 0):
+        raise InvalidParameter("limit", f"must be an int of 0 or more, not {limit!r}")
+    if limit is None or page_size is not None:
+        return page_size
+    return max(1, min(limit, LARGEST_PAGE))
+
+
+def check_filters(listed: str, given: Mapping[str, object], known: type) -> None:
+    """Refuse keywords that are not among the filters of a list.
+
+    Raises:
+        TypeError: One of them is unknown; it names the public methods, and what they take.
+    """
+    if unknown := given.keys() - known.__annotations__:
+        raise TypeError(
+            f"{listed}.list(), stream() and pages() take no {min(unknown)!r}, but "
+            f"{', '.join(known.__annotations__)}, page_size, limit and start"
+        )
+
+
+def first_page(
+    path: str, query: str, start: str | None, page_size: int | None, filters: Mapping[str, object]
+) -> str:
+    """Return the path and query of the page to begin at.
+
+    Raises:
+        InvalidParameter: `start` is no link into the list, or anything that it holds is given too.
+    """
+    if start is None:
+        return f"{path}?{query}" if query else path
+    if filters or page_size is not None:
+        raise InvalidParameter("start", "holds the filters and page size already; leave them out")
+    return start_path(start, of=path)

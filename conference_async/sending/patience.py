@@ -1,0 +1,121 @@
+"""The time that attempts may take: one timer of the loop for all that are under way.
+
+`asyncio.timeout` has a timer for each, set and cancelled with every attempt and twice more where
+one waits for its slot. Attempts of a client end nearly in the order in which they began, so a
+timer for the earliest of them seldom has to be moved.
+"""
+
+import asyncio
+import math
+from types import TracebackType
+from typing import Self
+
+
+class Bound:
+    """The time that one attempt may take, inside a ``with`` of the task that makes it.
+
+    When it is over the task is cancelled, and the ``with`` raises a `TimeoutError` instead, as
+    `asyncio.timeout` does.
+
+    Attributes:
+        at: The instant of the loop's clock at which it is over; infinite while it does not run.
+    """
+
+    __slots__ = ("_before", "_expired", "_patience", "_task", "at")
+
+    def __init__(self, patience: "Patience", at: float) -> None:
+        self._patience = patience
+        self._expired = False
+        self._before = 0
+        self._task: asyncio.Task[object] | None = None
+        self.at: float = at
+
+    def __enter__(self) -> Self:
+        self._task = task = asyncio.current_task()
+        if task is None:
+            raise RuntimeError("an attempt is made in a task")
+        self._before = task.cancelling()
+        self._patience.watch(self)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._patience.forget(self)
+        if not self._expired or self._task is None:
+            return
+        if self._task.uncancel() <= self._before and kind is asyncio.CancelledError:
+            raise TimeoutError from error
+
+    def pause(self) -> float:
+        """Stop the clock; return the seconds that are left, for `resume`."""
+        left = self.at - asyncio.get_running_loop().time()
+        self.at = math.inf
+        return left
+
+    def resume(self, left: float) -> None:
+        """Let the clock run again, unless the attempt is over."""
+        if self in self._patience:
+            self.at = asyncio.get_running_loop().time() + left
+            self._patience.watch(self)
+
+    def expire(self) -> None:
+        """End the attempt."""
+        self._expired = True
+        if self._task is not None:
+            self._task.cancel()
+
+
+class Patience:
+    """The bounds of the attempts that are under way, and the timer of the earliest."""
+
+    def __init__(self) -> None:
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._under_way: dict[Bound, None] = {}
+        self._timer: asyncio.TimerHandle | None = None
+
+    def __contains__(self, bound: Bound) -> bool:
+        return bound in self._under_way
+
+    def bound(self, seconds: float | None) -> Bound:
+        """Return the time that an attempt may take, from now.
+
+        Args:
+            seconds: How long; None for as long as it takes.
+        """
+        loop = asyncio.get_running_loop()
+        if loop is not self._loop:  # the loop before has ended, and its attempts with it
+            self._loop, self._timer = loop, None
+            self._under_way.clear()
+        return Bound(self, math.inf if seconds is None else loop.time() + seconds)
+
+    def watch(self, bound: Bound) -> None:
+        """End an attempt when its time is over."""
+        self._under_way[bound] = None
+        self._ring_at(bound.at)
+
+    def forget(self, bound: Bound) -> None:
+        """Take note that an attempt has ended."""
+        self._under_way.pop(bound, None)
+        if not self._under_way and self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _ring_at(self, at: float) -> None:
+        timer = self._timer
+        if at == math.inf or self._loop is None or (timer is not None and timer.when() <= at):
+            return
+        if timer is not None:
+            timer.cancel()
+        self._timer = self._loop.call_at(at, self._ring, at)
+
+    def _ring(self, due: float) -> None:
+        """End the attempts whose time is over; `due` as a loop may be a tick of its clock early."""
+        self._timer = None
+        for bound in [each for each in self._under_way if each.at <= due]:
+            del self._under_way[bound]
+            bound.expire()
+        self._ring_at(min((each.at for each in self._under_way), default=math.inf))

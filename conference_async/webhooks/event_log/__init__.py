@@ -1,0 +1,1 @@
+"""One log of events for every process: appended to before a callback is answered, read by all."""

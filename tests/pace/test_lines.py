@@ -1,0 +1,153 @@
+"""Each store counts lines as the book of lines does, on a real server or file."""
+
+import random
+import time
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import attrs
+import pytest
+
+from conference_async.errors import ConfigurationError
+from conference_async.pace.lines import LineBook, LineNews, LineStore, LineWish
+from conference_async.pace.postgres import PostgresLimit
+from conference_async.pace.redis import RedisLimit
+from conference_async.pace.shared import SharedLimit
+from conference_async.pace.slots import SECOND
+from conference_async.pace.sqlite import SQLiteLimit
+
+LIMITS: dict[str, Callable[..., SharedLimit]] = {
+    "sqlite": SQLiteLimit,
+    "redis": RedisLimit,
+    "postgres": PostgresLimit,
+}
+
+
+@pytest.fixture
+def make(place: tuple[str, str]) -> Callable[..., SharedLimit]:
+    """Return a way to make limits that share an account of their own."""
+    account = uuid.uuid4().hex
+
+    def make(cps: float = 30, **options: Any) -> SharedLimit:
+        return LIMITS[place[0]](place[1], cps, **{"account": account, **options})
+
+    make()  # imports the driver, which would block the loop
+    return make
+
+
+def store_of(limit: SharedLimit) -> LineStore:
+    """Return the store of a limit, which keeps lines."""
+    assert isinstance(limit._store, LineStore)
+    return limit._store
+
+
+async def test_the_arithmetic_is_that_of_the_book(make: Callable[..., SharedLimit]) -> None:
+    """Every store hands out the very lines that the definition does, whatever it hears of them."""
+    chance = random.Random(1)
+    calls = [f"CA{number:032x}" for number in range(6)]
+    names = [f"{number:016x}" for number in range(6)]
+    book = LineBook()
+
+    def some(among: list[str]) -> set[str]:
+        return set(chance.sample(among, chance.choice([0, 0, 1, 2])))
+
+    async with make() as limit:
+        store = store_of(limit)
+        await limit._store.open()
+        await store.note(LineNews(over={"nobody"}))  # there is nothing yet to say that of
+        assert await store.lines() == {}
+        for _ in range(120):
+            if chance.random() < 0.6:
+                wish = LineWish(
+                    name=chance.choice(names),
+                    max_live=chance.choice([1, 4, 8]),
+                    spare=chance.choice([0, 0, 3]),
+                )
+                count, reservation = await store.reserve_with_line(cps=30, floor=0, wish=wish)
+                assert count == book.take(wish, 1)
+                assert (reservation is not None) == count.taken
+            else:
+                news = LineNews(
+                    placed=dict(zip(some(names), some(calls), strict=False)),
+                    seen=some(calls),
+                    over=some(names) | some(calls),
+                    full=chance.random() < 0.3,
+                )
+                await store.note(news)
+                book.note(news, 1)
+            assert (await store.lines()).keys() == book.held.keys()
+            seen = {name for name, each in (await store.lines()).items() if each == float("inf")}
+            assert seen == {name for name, since in book.held.items() if since == -1}
+
+
+async def test_the_first_looks_and_then_two_in_a_second(make: Callable[..., SharedLimit]) -> None:
+    """Before anybody looked nobody has a line; whoever cannot look, or has one, does not wait."""
+    wish = LineWish(name="a", max_live=1, can_look=True)
+    async with make() as limit:
+        store = store_of(limit)
+        await limit._store.open()
+
+        async def take(**changes: Any) -> tuple[bool, bool, bool]:
+            count, slot = await store.reserve_with_line(
+                cps=30, floor=0, wish=attrs.evolve(wish, **changes)
+            )
+            return count.taken, count.look, slot is not None
+
+        began = time.monotonic()
+        assert await take() == (False, True, False)
+        assert await take() == (True, False, True)
+        assert await take() == (True, False, True)
+        taken, look, given = await take(name="b")
+        assert (taken, given) == (False, False)
+        assert not look or time.monotonic() - began > 0.5  # on a busy machine
+        assert await take(name="b", can_look=False) == (False, False, False)
+        assert set(await store.lines()) == {"a"}
+    async with make(account=uuid.uuid4().hex) as limit:
+        await limit._store.open()
+        count, slot = await store_of(limit).reserve_with_line(
+            cps=30, floor=0, wish=attrs.evolve(wish, can_look=False)
+        )
+        assert count.taken
+        assert slot is not None
+
+
+async def test_without_lines_no_line_is_kept(make: Callable[..., SharedLimit]) -> None:
+    """A limit that does not count lines asks for none, and shows none."""
+    async with make() as limit:
+        await limit._store.open()
+        await limit._store.reserve(cps=30, floor=0)
+        assert await store_of(limit).lines() == {}
+        limit.apply(object())
+        found = limit.snapshot()
+
+    assert (found.live, found.max_live, found.effective_max_live) == (None, None, None)
+
+
+@pytest.mark.parametrize(
+    "options", [{"max_live": 0}, {"max_live": 1.5}, {"max_live": 2, "reserved": 2}, {"reserved": 1}]
+)
+def test_lines_that_no_account_has_are_refused(options: dict[str, Any]) -> None:
+    """When the limit is made; the message says which setting."""
+    with pytest.raises(ConfigurationError, match=r"max_live|reserved"):
+        SQLiteLimit("pace.db", 1, **options)
+
+
+def test_a_book_is_written_and_read() -> None:
+    """As text, whatever is in it."""
+    book = LineBook()
+    assert LineBook.from_json(None) == LineBook.from_json("") == book
+    book.take(LineWish(name="a", max_live=2), 5 * SECOND)
+    book.note(LineNews(seen={"CA1"}, full=True), 6 * SECOND)
+    assert LineBook.from_json(book.to_json()) == book
+    assert book.learned == 1
+
+
+def test_a_line_more_is_tried_each_minute() -> None:
+    """Up to those that were asked for; a refusal counts the calls that are known."""
+    book = LineBook(learned=3, learned_at=0)
+    found = [book.lines(6, seconds * SECOND) for seconds in (0, 59, 60, 125, 180, 10_000)]
+    assert found == [3, 3, 4, 5, 6, 6]
+    assert book.lines(2, 0) == 2
+    book.note(LineNews(full=True), SECOND)
+    assert book.lines(6, SECOND) == 1

@@ -1,0 +1,100 @@
+"""The time that attempts may take, by one timer for all of them, in virtual time."""
+
+import asyncio
+
+import pytest
+
+from conference_async.sending.patience import Patience
+
+
+async def ended_at(patience: Patience, seconds: float | None, work: float = 100.0) -> float:
+    """Return when an attempt of so much work was over."""
+    try:
+        with patience.bound(seconds):
+            await asyncio.sleep(work)
+    except TimeoutError:
+        pass
+    return asyncio.get_running_loop().time()
+
+
+@pytest.mark.looptime
+async def test_each_attempt_ends_at_its_own_instant() -> None:
+    """Whatever order they began in, and however many share the timer."""
+    patience = Patience()
+
+    ended = await asyncio.gather(
+        ended_at(patience, 3),
+        ended_at(patience, 1),
+        ended_at(patience, 2, work=0.5),
+        ended_at(patience, None, work=50),
+        ended_at(patience, 1),
+        ended_at(patience, 0),
+    )
+
+    assert [*ended] == [3, 1, 0.5, 50, 1, 0]
+
+
+@pytest.mark.looptime
+async def test_the_clock_stands_still_while_it_is_paused() -> None:
+    """What an attempt waits for in a line is no matter of its connection."""
+    patience, loop = Patience(), asyncio.get_running_loop()
+
+    async def attempt() -> float:
+        try:
+            with patience.bound(2) as bound:
+                await asyncio.sleep(0.5)
+                left = bound.pause()
+                await asyncio.sleep(10)
+                bound.resume(left)
+                await asyncio.sleep(100)
+        except TimeoutError:
+            pass
+        return loop.time()
+
+    ended = await asyncio.gather(attempt(), ended_at(patience, 3), attempt())
+    assert [*ended] == [12, 3, 12]
+
+
+@pytest.mark.looptime
+async def test_a_cancellation_from_elsewhere_stays_one() -> None:
+    """Before the time is over, and at the very instant at which it is."""
+    patience, loop = Patience(), asyncio.get_running_loop()
+    for instant in (1, 2):
+        task = asyncio.create_task(ended_at(patience, 2))
+        loop.call_later(instant, task.cancel)
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+
+@pytest.mark.looptime
+async def test_nothing_is_left_of_an_attempt_that_ended() -> None:
+    """No timer waits for it, and to resume it later does nothing."""
+    patience = Patience()
+    with patience.bound(5) as bound:
+        left = bound.pause()
+    bound.resume(left)
+
+    assert await ended_at(patience, 1, work=0.5) == 0.5
+    assert patience._timer is None
+    await asyncio.sleep(10)
+
+
+def test_it_goes_on_under_another_loop() -> None:
+    """Attempts that a loop left behind keep no timer from those of the next."""
+    patience = Patience()
+    loop = asyncio.new_event_loop()
+    abandoned = loop.create_task(ended_at(patience, 1000))
+    loop.run_until_complete(asyncio.sleep(0))
+    assert not abandoned.done()
+
+    async def attempt() -> None:
+        with patience.bound(0.01):
+            await asyncio.sleep(100)
+
+    with pytest.raises(TimeoutError):
+        asyncio.run(attempt())
+
+    abandoned.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        loop.run_until_complete(abandoned)
+    loop.close()

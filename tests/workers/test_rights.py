@@ -1,0 +1,152 @@
+"""Workers with the right to rows and no more, and workers behind a pooler."""
+
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+import pytest
+from blockbuster import BlockBuster
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from conference_async import ClusterDialer, SharedCampaign, State
+from conference_async.dialer.workers.standing import Standing
+from tests.workers.conftest import start
+
+if TYPE_CHECKING:
+    from tests.conftest import Proxy
+    from tests.workers.conftest import People, Scene
+
+
+SETTINGS = """
+[databases]
+* = host=127.0.0.1 port={server} user=postgres
+[pgbouncer]
+listen_addr = 127.0.0.1
+listen_port = {port}
+unix_socket_dir =
+auth_type = any
+pool_mode = transaction
+default_pool_size = 3
+"""
+
+
+@pytest.fixture(autouse=True)
+def drivers_may_read_their_files(no_blocking_calls: BlockBuster) -> None:
+    """Let psycopg and procrastinate import their parts."""
+    no_blocking_calls.deactivate()
+
+
+@pytest.fixture
+def role(own_postgres: Any) -> str:
+    """Return a role that may log in, and no more."""
+    name = f"Rows {uuid.uuid4().hex}"
+    with psycopg.connect(own_postgres.where, autocommit=True) as server:
+        server.execute(f'CREATE ROLE "{name}" LOGIN'.encode())
+    return name
+
+
+def url_of(dsn: str, **parts: str) -> str:
+    """Return a connection string with other parts, as a URL."""
+    said = conninfo_to_dict(make_conninfo(dsn, **parts))
+    user = str(said["user"]).replace(" ", "%20")
+    where = f"host={said['host']}&port={said.get('port', 5432)}"
+    return f"postgresql://{user}@/{said['dbname']}?{where}"
+
+
+async def run_a_campaign(scene: "Scene", people: "People") -> None:
+    """Submit a plan, control it, and let a worker in a process of its own dial it."""
+    plan = people(12)
+    await scene.dialer.submit(plan)
+    async with SharedCampaign(f"{scene.dsn}#{plan.name}") as campaign:
+        assert await campaign.pause() == 0
+        await campaign.resume()
+        await scene.hire()
+        assert (await scene.done(plan))[State.PLACED] == 12
+        assert await campaign.standing() == (Standing.RUNNING, None)
+    assert await scene.dialer.submit(plan) == 0
+    assert set(scene.emulator.ring_counts.values()) == {1}
+
+
+@pytest.mark.parametrize("by", ["method", "printed SQL"])
+async def test_the_right_to_rows_is_enough_to_run_a_campaign(
+    by: str,
+    own_postgres: Any,
+    role: str,
+    scene_on: "Callable[[str], Awaitable[Scene]]",
+    people: "People",
+) -> None:
+    """Once somebody else has made the tables and granted it."""
+    if by == "method":
+        await ClusterDialer.set_up(own_postgres.where, grant_to=role)
+    else:
+        with psycopg.connect(own_postgres.where, autocommit=True) as server:
+            server.execute(ClusterDialer.set_up_sql(role).encode())
+    scene = await scene_on(url_of(own_postgres.where, user=role))
+
+    await run_a_campaign(scene, people)
+    with (
+        psycopg.connect(scene.dsn) as server,
+        pytest.raises(psycopg.errors.InsufficientPrivilege),
+    ):
+        server.execute("CREATE TABLE mine ()")
+
+
+async def test_a_worker_without_rights_ends_with_a_line(
+    own_postgres: Any, role: str, scene: "Scene"
+) -> None:
+    """And with the code that says that something is to be set right."""
+    where = url_of(own_postgres.where, user=role)
+    worker = await start(scene.emulator, "worker", "--ledger", where)
+    _, said = await worker.communicate()
+
+    lines = said.decode().splitlines()
+    assert worker.returncode == 2
+    assert len(lines) == 1, lines
+    assert "--grant-to ROLE" in lines[0]
+
+
+@pytest.fixture
+def pooler(postgres_proxy: "tuple[Proxy, str]", free_port: Callable[[], int]) -> Iterator[str]:
+    """Return the connection string of a PgBouncer that changes sessions with each transaction."""
+    program = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin")
+    if program is None:
+        if os.environ.get("CI") == "true":
+            pytest.fail("pgbouncer is not installed")
+        pytest.skip("needs a program: pgbouncer (Debian: pgbouncer)")
+    (proxy, dsn), port = postgres_proxy, free_port()
+    name = conninfo_to_dict(dsn)["dbname"]
+    where = f"postgresql://postgres@127.0.0.1:{port}/{name}?sslmode=disable"
+    with tempfile.NamedTemporaryFile("w", suffix=".ini") as settings:
+        settings.write(SETTINGS.format(server=proxy.port, port=port))
+        settings.flush()
+        Path(settings.name).chmod(0o644)
+        command = [program, settings.name]
+        if os.geteuid() == 0:  # which it refuses to be
+            command[1:1] = ["-u", "nobody"]
+        with subprocess.Popen(command, stderr=subprocess.DEVNULL) as running:
+            gives_up = time.monotonic() + 20
+            while time.monotonic() < gives_up:
+                with suppress(psycopg.OperationalError):
+                    psycopg.connect(where).close()
+                    break
+                time.sleep(0.05)
+            yield where
+            running.terminate()
+
+
+async def test_workers_get_along_with_a_pooler_that_changes_sessions(
+    pooler: str, scene_on: "Callable[[str], Awaitable[Scene]]", people: "People"
+) -> None:
+    """Nothing of theirs is prepared, or belongs to a session; three of these serve all of them."""
+    await run_a_campaign(await scene_on(pooler), people)
+    with psycopg.connect(pooler, prepare_threshold=None) as server:
+        left = server.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'")
+        assert left.fetchone() == (0,)

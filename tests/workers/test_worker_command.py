@@ -1,0 +1,94 @@
+"""A worker as whoever runs it sees it: its lines, its probes, its end."""
+
+import asyncio
+import json
+import signal
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+import pytest
+from blockbuster import BlockBuster
+
+from conference_async import State
+from tests.workers.conftest import start
+
+if TYPE_CHECKING:
+    from tests.conftest import Server
+    from tests.workers.conftest import People, Scene
+
+pytestmark = pytest.mark.timeout(120)
+
+
+@pytest.fixture(autouse=True)
+def drivers_may_read_their_files(no_blocking_calls: BlockBuster) -> None:
+    """Let psycopg import its parts, and the test start processes."""
+    no_blocking_calls.deactivate()
+
+
+async def lines(stream: asyncio.StreamReader | None, until: Callable[[Any], object]) -> list[Any]:
+    """Return what is printed, line by line, to the one that is waited for."""
+    assert stream is not None
+    found: list[Any] = []
+    while not found or not until(found[-1]):
+        found.append(json.loads(await stream.readline()))
+    return found
+
+
+async def test_a_worker_tells_what_it_does(
+    own_postgres: "Server", scene_on: Any, people: "People"
+) -> None:
+    """A line of JSON for each event, without a number; probes answer as things are."""
+    scene = await scene_on(own_postgres.where)
+    worker = await start(
+        scene.emulator,
+        *("worker", "--ledger", scene.dsn, "--cps", "30"),
+        *("--log-format", "json", "--health", "0"),
+    )
+    (*_, begun) = await lines(worker.stderr, lambda line: line.get("event") == "worker.started")
+    probe = f"http://127.0.0.1:{begun['health']}"
+    plan = people(3)
+    await scene.dialer.submit(plan)
+    assert (await scene.done(plan))[State.PLACED] == 3
+    async with aiohttp.ClientSession() as session:
+
+        async def status(path: str) -> int:
+            async with session.get(f"{probe}{path}") as answer:
+                return answer.status
+
+        async def until(path: str, expected: int) -> None:
+            while await status(path) != expected:  # noqa: ASYNC110 -- of another process
+                await asyncio.sleep(0.05)
+
+        await until("/ready", 200)
+        async with session.get(f"{probe}/metrics") as answer:
+            assert 'http_request_method="POST"' in await answer.text()
+        own_postgres.kill()
+        await until("/ready", 503)
+        assert await status("/live") == 200
+        own_postgres.start()
+        await until("/ready", 200)
+    worker.send_signal(signal.SIGTERM)
+    told = await lines(worker.stderr, lambda line: line.get("event") == "worker.stopped")
+    assert await worker.wait() == 0
+
+    events = [line.get("event") for line in told]
+    assert {"turn.began", "turn.ended", "worker.stopping"} <= {*events}
+    (pulse,) = [line for line in told if line.get("event") == "worker.pulse"]
+    assert pulse["placed"] == 3
+    assert "555867" not in json.dumps(told)
+
+
+async def test_a_worker_that_cannot_work_says_so_as_it_says_everything(
+    scene: "Scene", free_port: Callable[[], int]
+) -> None:
+    """In a line of JSON, and with the code that says it to scripts."""
+    worker = await start(
+        scene.emulator,
+        *("worker", "--ledger", f"postgresql://127.0.0.1:{free_port()}/calls"),
+        *("--log-format", "json"),
+    )
+    out, err = await worker.communicate()
+    (*_, last) = map(json.loads, err.splitlines())
+    assert (last["event"], last["code"], out) == ("worker.failed", worker.returncode, b"")
+    assert worker.returncode == 2
