@@ -45,6 +45,7 @@ def main() -> None:
     parser.add_argument("work", type=Path, help="a folder to work in; it is emptied")
     parser.add_argument("module", help="conference_async/pace/slots.py")
     parser.add_argument("tests", nargs="+", help="the files or folders with its tests")
+    parser.add_argument("--children", default=str(os.cpu_count()), help="processes at a time")
     given = parser.parse_args()
     copy(given.work, given.module, given.tests)
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
@@ -60,7 +61,7 @@ def main() -> None:
             check=True,
         ).stdout
 
-    run("run")
+    run("run", "--max-children", given.children)
     found = dict(line.strip().split(": ") for line in run("results", "--all", "true").splitlines())
     alive = [name for name, fate in found.items() if fate not in DEAD]
     for name in alive:

@@ -169,8 +169,7 @@ class Departures:
         try:
             await self.line.enter(priority, ticket)
             try:
-                if not self._slots.line_free(priority, self.let_go):
-                    await self._wait_for_a_line(departure)
+                await self._wait_for_a_line(departure)
                 yield departure
             finally:
                 if departure.in_front:
@@ -186,8 +185,7 @@ class Departures:
         Whoever waits here holds nothing that a look at the account's calls could need.
         """
         priority = departure.priority
-        free = False
-        while not free:
+        while not self._slots.line_free(priority, self.let_go):
             departure.waited = True
             if priority is not Priority.INTERACTIVE and self.line.waiting(Priority.INTERACTIVE):
                 # There may be a line for an interactive create, and if not, it has the next one.
@@ -197,7 +195,6 @@ class Departures:
                 departure.in_front = True
             else:
                 await self._slots.alarm.sleep()
-            free = self._slots.line_free(priority, self.let_go)
 
     async def set_out(self, departure: Departure) -> None:
         """Wait until a create at the front of the line has to set out."""

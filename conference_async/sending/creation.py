@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
@@ -253,22 +254,17 @@ class Creation:
         """
         options, operation = self._sender.options, self._operation
         self._lines.wanted()
-        async with self._sender.limit.turn(options.priority, self._ticket) as turn:
-            await operation.enter()
-            try:
+        with ExitStack() as taken:
+            async with self._sender.limit.turn(options.priority, self._ticket) as turn:
+                await operation.enter()
+                taken.callback(operation.leave)
                 attempt.in_front = asyncio.get_running_loop().time()
                 await turn.slot()
-            except BaseException:
-                operation.leave()
-                raise
-        # The line is free from here on: a slow `before_send` delays this create only.
-        try:
+                taken.callback(turn.give_back)
+            # The line is free from here on: a slow `before_send` delays this create only.
             if options.before_send is not None:
                 await options.before_send(self._label, attempt.number)
-        except BaseException:
-            turn.give_back()
-            operation.leave()
-            raise
+            taken.pop_all()
         return turn
 
     async def living(self) -> PlacedParticipant | None:

@@ -368,6 +368,10 @@ async def test_a_slot_that_does_not_come_in_time_fails_at_the_deadline(emulator:
 
         assert now() == pytest.approx(2.6, abs=1e-3)
         assert caught.value.estimate
+        assert str(caught.value) == (
+            "create: its slot did not come within the deadline of 2.5 s, so nothing was sent; "
+            "raise deadline=, or send fewer creates at this CPS"
+        )
         await asyncio.gather(*first, *others)
     assert emulator.rings(TO) == 0
 
@@ -539,6 +543,37 @@ async def test_a_limit_that_fails_to_learn_loses_no_call(
 
     assert participant.call_sid
     assert "observe() raised" in caplog.text
+
+
+async def test_a_limit_that_is_slow_to_hand_on_its_line_costs_no_place(emulator: Emulator) -> None:
+    """A create that is cancelled meanwhile leaves its slot and its place to the next."""
+
+    class Slow(Unpaced):
+        given_back = 0
+
+        async def __aexit__(self, *_: object) -> None:
+            await asyncio.sleep(1)
+
+        def give_back(self) -> None:
+            self.given_back += 1
+
+    limit = Slow()
+    async with ConferenceClient(
+        Credentials(emulator.account_sid, emulator.auth_token),
+        base_url=emulator.base_url,
+        limit=limit,
+        max_concurrency=1,
+    ) as client:
+        task = asyncio.create_task(dial(client.conferences("standup")))
+        await asyncio.sleep(0.5)
+        task.cancel()
+        await asyncio.wait([task])
+        assert limit.given_back == 1
+        async with asyncio.timeout(10):
+            await dial(client.conferences("standup"))
+
+    assert now() == pytest.approx(1.5, abs=1e-3)
+    assert emulator.rings(TO) == 1
 
 
 async def test_every_attempt_is_reported(

@@ -308,9 +308,11 @@ async def test_a_number_in_a_label_is_not_logged(
     emulator.faults.add(Fault.FAIL_500, times=20, on="conferences.list")
     emulator.faults.add(Fault.FAIL_500)
 
-    with pytest.warns(PersonalData), pytest.raises(OutcomeUnknown):
+    with pytest.warns(PersonalData), pytest.raises(OutcomeUnknown) as caught:
         await client.conferences("standup").participants.create(from_=FROM, to=TO, label=TO)
 
+    warnings = [each.getMessage() for each in caplog.records if each.levelname == "WARNING"]
+    assert warnings == [str(caught.value)]
     assert "looking for label ***5310 failed" in caplog.text
     assert TO not in caplog.text
 

@@ -393,7 +393,7 @@ async def test_a_deadline_bounds_the_wait_for_a_line(make: Make) -> None:
         await scene.create()
         view = scene.client.with_options(deadline=5)
         began = now()
-        with pytest.raises(DeadlineExceeded):
+        with pytest.raises(DeadlineExceeded, match=r"^create: its slot and line did not come"):
             await view.conferences("standup").participants.create(from_=FROM, to=TO)
 
         assert now() - began == pytest.approx(5, abs=1e-3)

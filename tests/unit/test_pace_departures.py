@@ -6,8 +6,9 @@ import math
 import pytest
 
 from conference_async.pace.alarm import Alarm
-from conference_async.pace.departures import Departure, Departures, Slot
+from conference_async.pace.departures import Departure, Departures, Slot, line_of
 from conference_async.pace.line import Priority, next_ticket
+from conference_async.pace.unpaced import Unpaced
 
 pytestmark = pytest.mark.looptime
 
@@ -33,6 +34,8 @@ class Slots:
         self.free = asyncio.Semaphore(0)
         self.rested = 0
         self.put_back: list[str] = []
+        self.lines: dict[Priority, int] | None = None
+        self.asked_for_a_line = 0
 
     def due(self, ahead: int, now: float) -> float:  # noqa: ARG002 -- the protocol's signature
         """Return the instant of the slot of that number, or that one is due."""
@@ -42,16 +45,23 @@ class Slots:
         """Return that slots can come."""
         return True
 
-    def line_free(self, priority: Priority, let_go: int) -> bool:  # noqa: ARG002 -- the protocol's signature
-        """Return that lines are not counted."""
-        return True
+    def line_free(self, priority: Priority, let_go: int) -> bool:
+        """Return whether one of so many lines is free; nobody has to ask often."""
+        self.asked_for_a_line += 1
+        assert self.asked_for_a_line < 100
+        return self.lines is None or self.lines[priority] > let_go
+
+    def free_lines(self, count: int) -> None:
+        """Let there be so many lines, for everybody."""
+        self.lines = dict.fromkeys(Priority, count)
+        self.alarm.ring()
 
     async def take(self, priority: Priority, *, waited: bool) -> Slot | None:  # noqa: ARG002 -- the protocol's signature
         """Wait for the test."""
         if self.gone:
             return None
         await self.free.acquire()
-        return Slot(lambda: self.put_back.append("late" if waited else "fresh"))
+        return Slot(lambda: self.put_back.append("late" if waited else "fresh"), "a line")
 
     def rest(self) -> None:
         """Count."""
@@ -156,6 +166,10 @@ async def test_whoever_turns_back_leaves_nothing_behind() -> None:
     """Before the wire, at it, and after the start, however often it is said."""
     scene = Scene()
     under_way, at_the_wire, started = [await scene.set_out() for _ in range(3)]
+    alone = await scene.set_out(Priority.BULK)
+    assert all(map(scene.departures.wanted, Priority))
+    alone.give_back()
+    assert not scene.departures.wanted(Priority.BULK)
     under_way.give_back()
     under_way.give_back()
     waiting = asyncio.create_task(at_the_wire.start())
@@ -180,7 +194,10 @@ async def test_whoever_turned_back_at_the_wire_may_come_again() -> None:
     scene = Scene()
     departure = await scene.set_out()
     scene.slots.free = asyncio.Semaphore(2)
+    assert line_of(departure) is None
     assert await departure.start()
+    assert line_of(departure) == "a line"
+    assert line_of(Unpaced()) is None
 
     departure.give_back()
 
@@ -259,6 +276,23 @@ async def test_a_bulk_create_makes_room_for_somebody_one_slot_sooner() -> None:
     assert scene.started == ["bulk0", "bot", "bulk1"]
 
 
+async def test_bulk_creates_that_have_only_each_other_behind_them_wait_in_line() -> None:
+    """They set out as long before their slots as the way takes, and no sooner."""
+    scene, set_out = Scene(), list[float]()
+    slow = await scene.set_out(Priority.BULK)
+    await asyncio.sleep(2)  # the way takes two seconds: that is remembered
+    await scene.stand("slow", slow)
+    await scene.let_leave(1)
+
+    async def leave_the_line() -> None:
+        await scene.set_out(Priority.BULK)
+        set_out.append(asyncio.get_running_loop().time())
+
+    await asyncio.gather(*(leave_the_line() for _ in range(5)))
+
+    assert set_out == [2, 2, 2, 3, 4]
+
+
 async def test_a_create_that_never_set_out_takes_nothing_from_the_plan() -> None:
     """Turned back at once, it does not let the next one go sooner."""
     scene = Scene()
@@ -292,3 +326,59 @@ async def test_after_a_stall_nobody_joins_those_at_the_wire_without_need() -> No
     for task in (*scene.tasks, last):
         task.cancel()
     await asyncio.wait([*scene.tasks, last])
+
+
+async def test_a_bulk_create_that_waits_for_a_line_lets_an_interactive_one_pass() -> None:
+    """It stays before the bulk creates that came after it, and one by one they have the front."""
+    scene, loop = Scene(), asyncio.get_running_loop()
+    scene.slots.lines = {Priority.INTERACTIVE: 1, Priority.BULK: 0}
+    left = list[tuple[str, float, bool]]()
+
+    async def leave_the_line(name: str, priority: Priority) -> None:
+        departure = await scene.set_out(priority)
+        left.append((name, loop.time(), departure.waited))
+
+    async with asyncio.timeout(100), asyncio.TaskGroup() as group:
+        for name in ("first", "second"):
+            group.create_task(leave_the_line(name, Priority.BULK))
+        await asyncio.sleep(1)
+        group.create_task(leave_the_line("bot", Priority.INTERACTIVE))
+        await asyncio.sleep(4)
+        assert left == [("bot", 1, True)]
+        scene.slots.free_lines(3)
+
+    assert left == [("bot", 1, True), ("first", 5, True), ("second", 5.5, True)]
+    assert not scene.departures.line.ahead(Priority.BULK)
+
+
+async def test_whoever_finds_the_line_empty_and_waits_for_one_has_waited() -> None:
+    """Nobody was before it, and yet its slot is not one that nobody waited for."""
+    scene = Scene()
+    scene.slots.free_lines(0)
+    waiting = asyncio.create_task(scene.set_out())
+    await asyncio.sleep(5)
+    scene.slots.free_lines(1)
+
+    assert (await waiting).waited
+
+
+async def test_a_bulk_create_that_is_cancelled_behind_whom_it_let_pass_costs_nobody_the_front() -> (
+    None
+):
+    """The front is that of the interactive create, which waits for a line, too."""
+    scene = Scene()
+    scene.slots.free_lines(0)
+    first, second = (asyncio.create_task(scene.set_out(Priority.BULK)) for _ in range(2))
+    await asyncio.sleep(1)
+    bot = asyncio.create_task(scene.set_out())
+    await asyncio.sleep(1)
+    assert scene.departures.line.waiting(Priority.BULK) == 2
+
+    first.cancel()
+    await asyncio.wait([first])
+
+    assert scene.departures.line.waiting(Priority.BULK) == 1
+    second.cancel()
+    bot.cancel()
+    await asyncio.wait([second, bot])
+    assert not scene.departures.busy
