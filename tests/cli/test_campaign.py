@@ -100,7 +100,7 @@ async def test_resume_needs_nothing_but_the_ledger(
     with (tmp_path / "people.csv").open("a") as people:
         people.write("+15558675312,carol\n")
     for _ in range(2):
-        resumed = await shell.process("campaign", "resume", ledger, "--yes")
+        resumed = await shell.run("campaign", "resume", ledger, "--yes")
         assert resumed.code == 1
         assert resumed.out.splitlines()[-1].startswith("2 placed, 1 refused (1: ")
     assert emulator.rings("+15558675310") == emulator.rings("+15558675312") == 1

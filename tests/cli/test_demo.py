@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 async def test_demo_shows_a_dozen_people(bare_shell: "Shell") -> None:
     """Without any setting, it dials twelve, moves them about, and says what comes next."""
-    ended = await bare_shell.process("demo", "--cps", "30")
+    ended = await bare_shell.run("demo", "--cps", "30")
     assert ended.code == 0
     assert "bob" in ended.out
     assert ended.out.count("\tconnected") == 12

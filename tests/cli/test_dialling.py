@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from tests.cli.conftest import Shell
 
 CALLER = "+15017122661"
+ELSEWHERE = {"TWILIO_ACCOUNT_SID": "AC" + "1" * 32, "TWILIO_AUTH_TOKEN": "token"}
+QUESTION = "Call 3 through https://api.twilio.com? [y/N] "
 TO_STANDUP = ("--conference", "standup", "--from", CALLER, "--cps", "30")
 
 
@@ -42,7 +44,7 @@ async def test_calls_wait_for_lines(shell: "Shell", emulator: Emulator, tmp_path
     """With as many as the account has nobody is refused, and all are called in one run."""
     emulator.max_live = 2
     emulator.script("", Script(after=0, hang_up_after=0.5))
-    ended = await shell.process("dial", people(tmp_path, 5), *TO_STANDUP, "--max-live", "2")
+    ended = await shell.run("dial", people(tmp_path, 5), *TO_STANDUP, "--max-live", "2")
 
     assert (ended.code, ended.out.splitlines()[-1]) == (0, "5 placed")
     assert emulator.count("create") == 5
@@ -59,7 +61,7 @@ async def test_everybody_is_dialled_once(
     assert plan == f"to call      5 of 5 rows, through {emulator.base_url}"
     assert result == "5 placed"
     assert "5 of 5" in ended.err
-    again = await shell.process("dial", file, *TO_STANDUP)
+    again = await shell.run("dial", file, *TO_STANDUP)
     assert (again.code, again.out.splitlines()[-2:]) == (
         0,
         ["before       5 were called by earlier runs", "5 placed"],
@@ -131,7 +133,7 @@ async def test_a_bad_row_stops_it_before_anybody_is_called(
 ) -> None:
     """A row that cannot be dialled is one line with its number, unless it is to be left out."""
     file = people(tmp_path, 2, "12,short")
-    ended = await shell.process("dial", file, *TO_STANDUP)
+    ended = await shell.run("dial", file, *TO_STANDUP)
     assert ended.code == 2
     assert ended.err.count("\n") == 1
     assert "1 of 3 rows cannot be dialled (row 4: to: " in ended.err
@@ -225,42 +227,40 @@ async def test_a_rehearsal_needs_nothing_and_leaves_nothing(
 
 async def test_phones_ring_only_if_somebody_says_so(bare_shell: "Shell", tmp_path: Path) -> None:
     """Towards a real host it asks, and without a terminal to ask at it wants --yes."""
-    ended = await bare_shell.process(
-        *("dial", people(tmp_path, 3), *TO_STANDUP),
-        TWILIO_ACCOUNT_SID="AC" + "1" * 32,
-        TWILIO_AUTH_TOKEN="token",
-    )
+    ended = await bare_shell.run("dial", people(tmp_path, 3), *TO_STANDUP, **ELSEWHERE)
     assert ended.code == 2
     assert "through https://api.twilio.com" in ended.out
     assert "say --yes" in ended.err
 
 
-@pytest.mark.parametrize("answer", [b"n\n", b"\n", b"\x04", None])
+@pytest.mark.parametrize("answer", [b"n\n", b"\n", b"\x04"])
 async def test_whoever_does_not_say_yes_calls_nobody(
-    bare_shell: "Shell", tmp_path: Path, files: Files, answer: bytes | None
+    bare_shell: "Shell", tmp_path: Path, files: Files, answer: bytes
 ) -> None:
-    """No, nothing, the end of input and Ctrl-C at the question all mean no."""
+    """No, nothing and the end of input all mean no."""
+    command = ("dial", people(tmp_path, 3), *TO_STANDUP)
+    ended = await bare_shell.terminal(*command, typed=answer, **ELSEWHERE)
+    assert ended.code == 130
+    assert QUESTION in ended.out
+    assert ended.out.endswith("conference-async: nobody was called\n")
+    assert files() == ["people.csv"]
+
+
+async def test_ctrl_c_at_the_question_calls_nobody(
+    bare_shell: "Shell", tmp_path: Path, files: Files
+) -> None:
+    """It is not waited for an answer."""
     terminal, end = pty.openpty()
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "conference_async", "dial", people(tmp_path, 3), *TO_STANDUP),
         stdin=end,
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.PIPE,
-        env={
-            **bare_shell.environment,
-            "TWILIO_ACCOUNT_SID": "AC" + "1" * 32,
-            "TWILIO_AUTH_TOKEN": "token",
-        },
+        env={**bare_shell.environment, **ELSEWHERE},
     )
     assert process.stderr is not None
-    assert (
-        await process.stderr.readuntil(b"[y/N] ")
-        == b"Call 3 through https://api.twilio.com? [y/N] "
-    )
-    if answer is None:
-        process.send_signal(signal.SIGINT)
-    else:
-        os.write(terminal, answer)
+    assert await process.stderr.readuntil(b"[y/N] ") == QUESTION.encode()
+    process.send_signal(signal.SIGINT)
     _, said = await process.communicate()
     os.close(terminal)
     os.close(end)
@@ -416,7 +416,7 @@ async def test_ctrl_c_stops_and_the_printed_command_goes_on(
     assert stopped.out.splitlines()[-1] == f"{called} placed, {60 - called} left"
     assert printed == f"conference-async campaign resume {command[1]}.standup.ledger"
     assert CALLER not in stopped.err
-    resumed = await shell.process(*shlex.split(printed)[1:])
+    resumed = await shell.run(*shlex.split(printed)[1:])
     assert (resumed.code, resumed.out.splitlines()[-1]) == (0, "60 placed")
     assert set(emulator.ring_counts.values()) == {1}
     assert len(emulator.ring_counts) == 60
@@ -426,14 +426,15 @@ async def test_a_service_out_of_reach_is_said_once(
     shell: "Shell", emulator: Emulator, tmp_path: Path
 ) -> None:
     """A run that stands still says why, and when it goes on; everybody is called once."""
-    process = await shell.start("dial", people(tmp_path, 20), *TO_STANDUP[:4], "--cps", "10")
-    assert process.stderr is not None
-    while len(emulator.starts) < 3:  # noqa: ASYNC110 -- another process has to get there
-        await asyncio.sleep(0.02)
-    await emulator.stop_listening()
-    said = await process.stderr.readuntil(b"cannot be reached; it is tried again until Ctrl-C\n")
-    await emulator.start_listening()
-    ended = await shell.end(process)
+    command = ("dial", people(tmp_path, 20), *TO_STANDUP[:4], "--cps", "10")
+    async with shell.begun(*command) as running:
+        while len(emulator.starts) < 3:  # noqa: ASYNC110 -- another thread has to get there
+            await asyncio.sleep(0.02)
+        await emulator.stop_listening()
+        said = await running.stderr.readuntil(b"is tried again until Ctrl-C\n")
+        await emulator.start_listening()
+        ended = await running.end()
+    assert b"cannot be reached" in said
     assert (ended.code, ended.out.splitlines()[-1]) == (0, "20 placed")
     assert ended.err.count("the service answers again") == 1
     assert "cannot be reached" not in ended.err

@@ -166,20 +166,20 @@ def test_an_interrupted_command_says_so(capsys: pytest.CaptureFixture[str]) -> N
 
 async def test_wrong_credentials(shell: "Shell") -> None:
     """A wrong token is the service's refusal, and is not repeated in the message."""
-    ended = await shell.process("list", "standup", TWILIO_AUTH_TOKEN="not-the-token")
+    ended = await shell.run("list", "standup", TWILIO_AUTH_TOKEN="not-the-token")
     assert_one_line(ended, 3, "401")
     assert "not-the-token" not in ended.err
 
 
 async def test_unknown_conference(shell: "Shell") -> None:
     """A name that no live conference has is refused with what to do."""
-    assert_one_line(await shell.process("list", "nowhere"), 3, "no conference named 'nowhere'")
+    assert_one_line(await shell.run("list", "nowhere"), 3, "no conference named 'nowhere'")
 
 
 async def test_dead_port(shell: "Shell", emulator: Emulator) -> None:
     """A host that does not answer is told from a refusal; nothing was sent."""
     await emulator.stop_listening()
-    assert_one_line(await shell.process("conferences", "--json"), 4, "nothing was sent")
+    assert_one_line(await shell.run("conferences", "--json"), 4, "nothing was sent")
 
 
 @pytest.mark.parametrize("fault", [Fault.HTML_200, Fault.REDIRECT, Fault.EMPTY_200])

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ import attrs
 import pytest
 
 import conference_async
+from conference_async import cli
 from conference_async.cli.app import app, run
 from conference_async.models import NewParticipant
 
@@ -62,7 +64,7 @@ def test_the_help_lists_commands_and_exit_codes(capsys: pytest.CaptureFixture[st
 
 async def test_create_has_an_option_for_every_parameter(bare_shell: "Shell") -> None:
     """The options are those of the request; none is broken on a terminal of 80 columns."""
-    said = (await bare_shell.process("create", "--help", COLUMNS="80")).out
+    said = (await bare_shell.run("create", "--help", COLUMNS="80")).out
     for field in attrs.fields(NewParticipant):
         assert f"--{field.name.strip('_').replace('_', '-')} " in said
     assert max(map(len, said.splitlines())) <= 80
@@ -116,36 +118,35 @@ async def test_version(bare_shell: "Shell") -> None:
     assert (ended.code, ended.out, ended.err) == (0, f"{conference_async.__version__}\n", "")
 
 
-CLIENT = ("aiohttp", "cattrs", "phonenumbers", "conference_async.client")
+CLIENT = {"aiohttp", "cattrs", "phonenumbers", "conference_async.client"}
+UNNEEDED = {
+    "--version": {"cyclopts", "rich", *CLIENT},
+    "--help": {"conference_async.cli.output", *CLIENT},
+    "emulator --help": {"conference_async.emulator", *CLIENT},
+    "dial --help": CLIENT,
+    "page --help": CLIENT,
+    "campaign --help": CLIENT,
+    "worker --help": CLIENT,
+    "dial nobody.csv --priority 1": CLIENT,
+}
+"""What a command line does not load, nor those above it."""
 
 
-@pytest.mark.parametrize(
-    ("arguments", "unneeded"),
-    [
-        (["--version"], ("cyclopts", "rich", *CLIENT)),
-        (["--help"], ("conference_async.cli.output", *CLIENT)),
-        (["dial", "--help"], CLIENT),
-        (["page", "--help"], CLIENT),
-        (["campaign", "--help"], CLIENT),
-        (["worker", "--help"], CLIENT),
-        (["emulator", "--help"], ("conference_async.emulator", *CLIENT)),
-        (["dial", "nobody.csv", "--priority", "1"], CLIENT),
-    ],
-    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
-)
-def test_nothing_is_loaded_before_it_is_needed(
-    arguments: list[str], unneeded: tuple[str, ...]
-) -> None:
+def test_nothing_is_loaded_before_it_is_needed() -> None:
     """Who asks for the version, for help or for what cannot be waits for no client."""
-    script = (
-        "import sys\nfrom conference_async.cli import main\n"
-        "try:\n    main()\nexcept SystemExit:\n    pass\n"
-        f"print('loaded:', {{*{unneeded!r}}} & set(sys.modules))"
-    )
+    script = f"""
+import contextlib, io, sys
+from conference_async.cli import main
+for words, unneeded in {UNNEEDED!r}.items():
+    sys.argv[1:] = words.split()
+    with contextlib.suppress(SystemExit), contextlib.redirect_stdout(io.StringIO()):
+        main()
+    print(words, *unneeded & sys.modules.keys(), sep=": ")
+"""
     ended = subprocess.run(
-        [sys.executable, "-c", script, *arguments], capture_output=True, text=True, check=True
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
-    assert ended.stdout.endswith("loaded: set()\n")
+    assert ended.stdout.splitlines() == list(UNNEEDED)
 
 
 def test_the_overview_says_of_each_command_what_it_says_of_itself(
@@ -161,19 +162,16 @@ def test_the_overview_says_of_each_command_what_it_says_of_itself(
 
 
 @pytest.mark.parametrize("missing", ["cyclopts", "rich", "phonenumbers"])
-def test_without_the_extra_one_line_says_what_to_install(missing: str) -> None:
+def test_without_the_extra_one_line_says_what_to_install(
+    missing: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """A bare installation answers with the command that completes it."""
-    script = (
-        "from importlib import util\n"
-        "find = util.find_spec\n"
-        f"util.find_spec = lambda name: None if name == {missing!r} else find(name)\n"
-        "from conference_async.cli import main\n"
-        "main()"
-    )
-    ended = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=False
-    )
-    assert ended.returncode == 2
-    assert ended.stderr == (
+    there = find_spec
+    monkeypatch.setattr(cli, "find_spec", lambda name: None if name == missing else there(name))
+    monkeypatch.setattr(sys, "argv", ["conference-async"])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 2
+    assert capsys.readouterr().err == (
         'conference-async: the command line needs its extra: pip install "conference-async[cli]"\n'
     )

@@ -18,7 +18,7 @@ CREATE = ("create", "standup", "--from", "+15017122661", "--to", "+15558675310")
 
 async def test_a_demo_is_lively(bare_shell: "Shell") -> None:
     """A terminal shows a bar that moves, a table, and colours."""
-    ended = await bare_shell.terminal("demo", "--cps", "30")
+    ended = await bare_shell.process_on_terminal("demo", "--cps", "30", columns=100)
     assert ended.code == 0
     plain = ESCAPE.sub("", ended.out)
     assert re.search(r"dialling ━+ +12/12 ", plain)

@@ -183,11 +183,10 @@ async def test_watching_a_run(shell: "Shell", emulator: Emulator, tmp_path: Path
 async def test_ctrl_c_ends_watching(shell: "Shell", emulator: Emulator, tmp_path: Path) -> None:
     """With code 0: nothing was broken off."""
     await a_ledger(tmp_path / "a.ledger", emulator.account_sid, total=5, known=3)
-    process = await shell.start("campaign", "status", str(tmp_path / "a.ledger"), "--watch")
-    assert process.stdout is not None
-    assert await process.stdout.readline() == b"stopped: 5 planned\n"
-    process.send_signal(signal.SIGINT)
-    assert (await shell.end(process)).code == 0
+    async with shell.begun("campaign", "status", str(tmp_path / "a.ledger"), "--watch") as running:
+        assert await running.stdout.readline() == b"stopped: 5 planned\n"
+        running.interrupt()
+        assert (await running.end()).code == 0
 
 
 async def test_80_columns_show_a_watched_campaign(shell: "Shell", tmp_path: Path) -> None:
