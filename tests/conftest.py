@@ -9,12 +9,14 @@ nothing may go untested unnoticed.
 import asyncio
 import contextlib
 import copy
+import io
 import os
 import random
 import select
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -22,6 +24,7 @@ import uuid
 import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Protocol, Self, TypeVar
 
@@ -62,6 +65,32 @@ def no_blocking_calls() -> Iterator[BlockBuster]:
         # The working directory is asked for once, when a file is named; no disk is.
         guard.functions["os.getcwd"].can_block_in("sqlite/handle.py", "absolute")
         yield guard
+
+
+@pytest.fixture
+def run_tests(
+    no_blocking_calls: BlockBuster, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., tuple[int, str]]:
+    """Return a function that runs the tests of a user's project, and returns code and output.
+
+    In this process: Python and pytest are there already. What the project's modules were is
+    forgotten afterwards.
+    """
+
+    def _run_tests(project: Path, *options: str) -> tuple[int, str]:
+        known = {*sys.modules}
+        monkeypatch.setattr(sys, "path", [str(project), *sys.path])
+        no_blocking_calls.deactivate()
+        with redirect_stdout(io.StringIO()) as output:
+            code = pytest.main(["-q", "-p", "no:cacheprovider", *options])
+        for name in {*sys.modules} - known:
+            if (file := getattr(sys.modules[name], "__file__", None)) and project in Path(
+                file
+            ).parents:
+                del sys.modules[name]
+        return code, output.getvalue()
+
+    return _run_tests
 
 
 @pytest.fixture(scope="session")

@@ -3,11 +3,8 @@
 import ast
 import asyncio
 import inspect
-import os
 import re
 import shlex
-import subprocess
-import sys
 import threading
 import types
 from collections.abc import Callable, Iterator
@@ -86,6 +83,7 @@ def test_every_program_of_a_page_runs(
     no_blocking_calls: BlockBuster,
     capsys: pytest.CaptureFixture[str],
     free_port: Callable[[], int],
+    run_tests: Callable[..., tuple[int, str]],
 ) -> None:
     """Blocks run one after the other, warnings fatal; those with a file's name make a project.
 
@@ -113,22 +111,8 @@ def test_every_program_of_a_page_runs(
             assert all(f"{line}\n" in printed for line in _PRINTED.findall(text)), printed
     notebook.close()
     if any(workplace.glob("test_*.py")):
-        assert passes(workplace)
-
-
-def passes(project: Path) -> bool:
-    """Return whether a user's project passes its tests, or show why not."""
-    run = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider"],
-        cwd=project,
-        env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{project}"},
-        capture_output=True,
-        text=True,
-        timeout=50,
-        check=False,
-    )
-    assert run.returncode == 0, run.stdout + run.stderr
-    return True
+        code, said = run_tests(workplace, "-W", "error", str(workplace))
+        assert code == 0, said
 
 
 @pytest.mark.parametrize("command", sorted(COMMANDS))

@@ -5,9 +5,10 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from itertools import takewhile
 from pathlib import Path
+from unittest.mock import patch
 
 import attrs
 import pytest
@@ -94,8 +95,11 @@ def shells_of(markdown: str) -> list[Block]:
 class Desk:
     """A folder to work in, and the environment that leads to an emulator."""
 
-    def __init__(self, folder: Path, emulator: Emulator) -> None:
+    def __init__(
+        self, folder: Path, emulator: Emulator, run_tests: Callable[..., tuple[int, str]]
+    ) -> None:
         self.folder = folder
+        self._run_tests = run_tests
         scripts = folder / "bin"
         scripts.mkdir()
         script = scripts / COMMAND
@@ -146,8 +150,16 @@ class Desk:
             file.write_text(block.text, "utf-8")
             files.append(str(file))
         if any("def test_" in block.text for block in program):
-            settings = ("-o", "asyncio_mode=auto", "--rootdir", str(self.folder), "-c", os.devnull)
-            return await self.run(sys.executable, "-m", "pytest", "-q", *settings, *files)
+            settings = (
+                *("--rootdir", str(self.folder), "-c", os.devnull, "-o", "asyncio_mode=auto"),
+                *("-o", "asyncio_default_fixture_loop_scope=function"),
+            )
+            with patch.dict(os.environ, self.environment, clear=True):
+                code, output = await asyncio.to_thread(
+                    self._run_tests, self.folder, *settings, *files
+                )
+            assert code == 0, output
+            return output
         return await self.run(sys.executable, "-W", "error", "-c", RUNNER, *files)
 
     async def run_shell(self, block: Block) -> str:
@@ -161,11 +173,11 @@ class Desk:
 
 
 @pytest.fixture
-async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
+async def desk(tmp_path: Path, run_tests: Callable[..., tuple[int, str]]) -> AsyncIterator[Desk]:
     """Return a desk with an emulator that answers calls quickly."""
     async with Emulator(cps=30, answer_after=0.05) as emulator:
         (tmp_path / "people.csv").write_text("to\n+15558675310\n+15558675311\n", "utf-8")
-        yield Desk(tmp_path, emulator)
+        yield Desk(tmp_path, emulator, run_tests)
 
 
 def line_of(blocks: list[Block] | Block) -> str:

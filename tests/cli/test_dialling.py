@@ -239,7 +239,8 @@ async def test_whoever_does_not_say_yes_calls_nobody(
 ) -> None:
     """No, nothing and the end of input all mean no."""
     command = ("dial", people(tmp_path, 3), *TO_STANDUP)
-    ended = await bare_shell.terminal(*command, typed=answer, **ELSEWHERE)
+    bare_shell.environment |= ELSEWHERE
+    ended = await bare_shell.terminal(*command, typed=answer)
     assert ended.code == 130
     assert QUESTION in ended.out
     assert ended.out.endswith("conference-async: nobody was called\n")
