@@ -9,7 +9,7 @@ https://www.twilio.com/docs/voice/twiml/conference#attributes-statusCallback
 import json
 from collections.abc import Mapping
 from datetime import datetime
-from typing import ClassVar, cast
+from typing import ClassVar, Final
 
 import attrs
 
@@ -57,25 +57,21 @@ class Event:
         under its name: words and numbers as they are, instants in ISO 8601. Later versions of
         this library may add events and fields; `read_event` keeps what it does not know.
         """
-        fields = {
-            field.name: content
-            for field in attrs.fields(type(self))
-            if field.name != "id" and (content := getattr(self, field.name)) not in (None, {})
-        }
-        return json.dumps(
-            {"version": 1, "event": type(self).__name__, **fields}, default=_wire_form
-        )
+        fields: dict[str, object] = {"version": 1, "event": type(self).__name__}
+        for field in attrs.fields(type(self)):
+            content = getattr(self, field.name)
+            if content is not None and field.name not in _NO_FIELDS:
+                fields[field.name] = content
+        if self.extra:
+            fields["extra"] = dict(self.extra)
+        return _ENCODER.encode(fields)
 
     def __repr__(self) -> str:
         return described(self)
 
 
-def _wire_form(content: object) -> object:
-    return (
-        content.isoformat()
-        if isinstance(content, datetime)
-        else dict(cast("Mapping[str, str]", content))
-    )
+_NO_FIELDS: Final = {"id", "extra"}
+_ENCODER: Final = json.JSONEncoder(default=datetime.isoformat)
 
 
 @attrs.frozen(kw_only=True, repr=False)

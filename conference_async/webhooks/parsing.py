@@ -52,6 +52,14 @@ def moment(value: str) -> datetime | None:
         return None
 
 
+def _written_moment(value: str) -> datetime | None:
+    """Return the instant of the wire form; None if it is none."""
+    try:
+        return datetime.fromisoformat(value)
+    except ValueError:
+        return None
+
+
 def _one_of(words: type[StrEnum]) -> _Reader:
     known: dict[str, StrEnum] = {word.value: word for word in words}
     return lambda value: known.get(value, value) or None
@@ -151,7 +159,17 @@ _FIELDS: Final[dict[type[Event], _Fields]] = {
     | {"CallSid": ("call_sid", _text), "RecordingTrack": ("track", _text)},
     calls.ConferenceRecording: _RECORDING | {"ConferenceSid": ("conference_sid", _text)},
 }
-_READERS: Final = {kind: dict(fields.values()) for kind, fields in _FIELDS.items()}
+_NAMES: Final = {kind: {name for name, _ in _FIELDS[kind].values()} for kind in _FIELDS}
+_WRITTEN: Final = {
+    kind: [
+        (name, _written_moment if reader is moment else reader)
+        for name, reader in fields.values()
+        if reader is not _text
+    ]
+    for kind, fields in _FIELDS.items()
+}
+"""The fields that may stand in the wire form as a text, and are none."""
+
 _BY_NAME: Final = {kind.__name__: kind for kind in _FIELDS}
 _REQUIRED: Final = {
     kind: [field.name for field in attrs.fields(kind) if field.default is attrs.NOTHING]
@@ -208,42 +226,49 @@ def read_event(text: str | bytes, *, id: str | None = None) -> Event:  # noqa: A
     Raises:
         ValueError: It is no JSON object, or what its event cannot do without is missing.
     """
+    found = _object(text)
+    version, named = found.pop("version", None), found.pop("event", None)
+    kind: type[Event] = UnknownEvent
+    if version == 1 and isinstance(named, str):
+        kind = _BY_NAME.get(named, UnknownEvent)
+    extra = _moved_out(found, kind)
+    if kind is UnknownEvent and named != "UnknownEvent":
+        extra["event"] = str(named)
+    for name in _REQUIRED[kind]:
+        if found.get(name) is None:
+            raise ValueError(f"the wire form of an event is incomplete: {kind.__name__}")
+    return kind(**found, id=id, extra=extra)
+
+
+def _object(text: str | bytes) -> dict[str, Any]:
     try:
         fields: object = json.loads(text)
     except (ValueError, RecursionError):
         fields = None
     if not isinstance(fields, dict):
         raise ValueError("the wire form of an event is a JSON object")  # noqa: TRY004 -- the one error of unreadable text
-    written = cast("dict[str, Any]", fields)
-    version, named = written.pop("version", None), written.pop("event", None)
-    extra = dict(written.pop("extra", {}))
-    kind = _BY_NAME.get(named or "", UnknownEvent) if version == 1 else UnknownEvent
-    readers = _READERS[kind]
-    found: dict[str, Any] = {}
-    for name, value in written.items():
-        reader = readers.get(name)
-        content = None if reader is None else _content(reader, value)
-        if content is None:
+    return cast("dict[str, Any]", fields)
+
+
+def _moved_out(found: dict[str, Any], kind: type[Event]) -> dict[str, str]:
+    """Turn what was written into the fields of an event, and return what is none of them.
+
+    Whatever waits for a process that starts passes here: what is in order is left alone.
+    """
+    extra = found.pop("extra", {})
+    if not isinstance(extra, dict):
+        extra = {"extra": json.dumps(extra)}
+    if not found.keys() <= _NAMES[kind]:
+        for name in found.keys() - _NAMES[kind]:
+            value = found.pop(name)
             extra[name] = value if isinstance(value, str) else json.dumps(value)
-        else:
-            found[name] = content
-    if kind is UnknownEvent and named != "UnknownEvent":
-        extra["event"] = str(named)
-    if any(name not in found for name in _REQUIRED[kind]):
-        raise ValueError(f"the wire form of an event is incomplete: {kind.__name__}")
-    return kind(**found, id=id, extra=extra)
-
-
-def _content(reader: _Reader, value: object) -> object:
-    """Return a field as it was; None if it cannot be read."""
-    if not isinstance(value, str):
-        return value
-    if reader is not moment:
-        return reader(value)
-    try:
-        return datetime.fromisoformat(value)
-    except ValueError:
-        return None
+    for name, reader in _WRITTEN[kind]:
+        value = found.get(name)
+        if isinstance(value, str):
+            found[name] = reader(value)
+            if found[name] is None:
+                extra[name] = value
+    return cast("dict[str, str]", extra)
 
 
 def _kind_of(params: Mapping[str, str]) -> type[Event]:

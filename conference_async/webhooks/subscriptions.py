@@ -87,7 +87,7 @@ class Fanout(Generic[T]):
             unread: Called with the items that a reader has left behind by going, if there are any.
         """
         self._unread = unread
-        self._subscriptions: WeakSet[Subscription[T]] = WeakSet()
+        self._readers: WeakSet[Subscription[T]] = WeakSet()
         self._line: dict[asyncio.Future[None], None] = {}
         self._closed = False
 
@@ -101,12 +101,17 @@ class Fanout(Generic[T]):
         if self._closed:
             subscription.close()
         else:
-            self._subscriptions.add(subscription)
+            self._readers.add(subscription)
         return subscription
+
+    def _subscriptions(self) -> Sequence[Subscription[T]]:
+        # Mostly there is none, and to go through an empty set of weak references takes longer than
+        # to apply an event. No list outlives its use: a reader that was dropped must not stay.
+        return list(self._readers) if self._readers else ()
 
     def remove(self, subscription: Subscription[T]) -> None:
         """Send nothing more to a reader."""
-        self._subscriptions.discard(subscription)
+        self._readers.discard(subscription)
         self.wake()
 
     def leave_unread(self, items: Sequence[T]) -> None:
@@ -151,17 +156,16 @@ class Fanout(Generic[T]):
             del self._line[turn]
 
     def _is_full(self) -> bool:
-        # No reference to a reader outlives this: one that was dropped must not stay in the way.
-        return any(subscription.full for subscription in self._subscriptions)
+        return any(subscription.full for subscription in self._subscriptions())
 
     def send(self, item: T) -> None:
         """Hand an item to every reader; there is room at each."""
-        for subscription in self._subscriptions:
+        for subscription in self._subscriptions():
             subscription.push(item)
 
     def send_or_replace(self, item: T, replacement: T) -> None:
         """Hand an item to every reader; one that is full gets the replacement instead of all."""
-        for subscription in self._subscriptions:
+        for subscription in self._subscriptions():
             if subscription.full:
                 subscription.drain()
                 subscription.push(replacement)
@@ -171,5 +175,5 @@ class Fanout(Generic[T]):
     def close(self) -> None:
         """End every reader's iteration once it has read what is there."""
         self._closed = True
-        for subscription in list(self._subscriptions):
+        for subscription in self._subscriptions():
             subscription.close()

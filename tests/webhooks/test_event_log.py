@@ -1,6 +1,7 @@
 """One log of events for every process, in a file, in Redis and in PostgreSQL."""
 
 import asyncio
+import json
 import os
 import signal
 import subprocess
@@ -256,14 +257,16 @@ async def test_what_is_no_event_is_passed_over(
     make_log: MakeLog, make_store: MakeStore, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Readers and groups go on after it; the log says so."""
-    await make_store().append([Record("no event", ("odd",))], keep=60)
+    odd = [Record(text, (text,)) for text in ("no event", "", "two\nlines")]
+    spread = Record(json.dumps(json.loads(ringing(0).to_json()), indent=1), ("spread",))
+    await make_store().append([*odd, spread], keep=60)
     log, handled = make_log(), asyncio.Event()
     await log.append(ringing(1), ["one"])
 
     async def handle(event: Event) -> None:
         handled.set()
 
-    assert numbers(await first(log, 1)) == [1]
+    assert numbers(await first(log, 2)) == [0, 1]
     group = asyncio.create_task(log.handle("billing", handle))
     async with asyncio.timeout(10):
         await handled.wait()

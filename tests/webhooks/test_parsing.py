@@ -488,6 +488,32 @@ def test_older_processes_keep_what_newer_ones_say() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("written", "extra"),
+    [
+        ({"extra": 7}, {"extra": "7"}),
+        ({"extra": ["a"]}, {"extra": '["a"]'}),
+        ({"timestamp": "yesterday"}, {"timestamp": "yesterday"}),
+        ({"muted": "perhaps"}, {"muted": "perhaps"}),
+        ({"sequence_number": "7"}, {}),
+    ],
+)
+def test_a_strange_field_is_no_reason_to_lose_the_event(
+    written: dict[str, Any], extra: dict[str, str]
+) -> None:
+    """What another program wrote into the log stops nobody who reads it."""
+    known = {"version": 1, "event": "ParticipantJoined", "conference_sid": ROOM, "call_sid": CALL}
+
+    assert read_event(json.dumps(known | written)).extra == extra
+
+
+def test_an_event_without_a_name_is_unknown() -> None:
+    """Whatever stands in the place of the name."""
+    assert read_event('{"version": 1, "event": ["a"]}') == events.UnknownEvent(
+        extra={"event": "['a']"}
+    )
+
+
 @pytest.mark.parametrize("text", ["", "[]", "7", '{"version": 1, "event": "CallRinging"}', "{"])
 def test_what_is_no_wire_form_is_refused(text: str) -> None:
     """With the one error of unreadable text."""
