@@ -134,8 +134,12 @@ class SQLiteEventStore:
                         [now, record.body],
                     )
 
-        if await self._look(lambda file: any(_says_something(file, record) for record in records)):
-            await self._run(write)
+        def append(file: sqlite3.Connection) -> None:
+            """Take a turn at the file, unless all of the records are repetitions."""
+            if any(_says_something(file, record) for record in records):
+                self._transact(write, file)
+
+        await self._in_thread(append)
 
     async def prune(self, *, keep: float, most: int) -> None:
         """Forget, as `EventStore` says."""
@@ -246,12 +250,19 @@ class SQLiteEventStore:
         return await self._read_file.run(work)
 
     async def _run(self, work: Callable[[sqlite3.Connection], T], *, quietly: bool = False) -> T:
+        return await self._in_thread(partial(self._transact, work, quietly=quietly))
+
+    async def _in_thread(self, work: Callable[[sqlite3.Connection], T]) -> T:
         if not self._file.is_open:
             await self._file.open()
-        return await self._file.run(partial(self._transact, work, quietly=quietly))
+        return await self._file.run(work)
 
     def _transact(
-        self, work: Callable[[sqlite3.Connection], T], file: sqlite3.Connection, *, quietly: bool
+        self,
+        work: Callable[[sqlite3.Connection], T],
+        file: sqlite3.Connection,
+        *,
+        quietly: bool = False,
     ) -> T:
         if self._signal is None and self._file.path is not None:
             self._signal = ChangeSignal(self._file.path)
