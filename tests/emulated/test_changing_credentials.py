@@ -199,7 +199,7 @@ async def test_a_token_endpoint_that_is_down_costs_nothing_while_the_token_holds
         asked = emulator.count("token")
         await dial(client)
 
-    assert 3 <= failed <= 5
+    assert 2 <= failed <= 5  # the first of them 70 to 75 s after the start, as is drawn
     assert emulator.count("token") == asked
     assert emulator.count("create") == len(emulator.starts) == 9
     assert "credentials could not be renewed" in caplog.text

@@ -111,8 +111,11 @@ async def test_with_the_guard_nobody_is(scene: "Scene", people: "People") -> Non
     await scene.hire()
     counts = await scene.done(plan)
 
-    assert set(scene.emulator.ring_counts.values()) == {1}
-    assert counts[State.PLACED] == 20
+    rang = scene.emulator.ring_counts
+    assert set(rang.values()) == {1}
+    assert counts[State.PLACED] == len(rang)
+    # Who was claimed, but not yet called, when the worker was killed: nobody can tell.
+    assert counts[State.PLACED] + counts[State.UNKNOWN] == 20
 
 
 @pytest.mark.soak
