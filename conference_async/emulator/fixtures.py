@@ -154,7 +154,9 @@ async def conference_webhooks(emulator: Emulator) -> AsyncIterator[ConferenceWeb
             receiver.listen(listener)
         app = web.Application()
         app.router.add_route("*", _HOOKS, aiohttp_handler(receiver))
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0)
+        # Not 0, by which aiohttp means without end: a callback that connects just when the server
+        # stops is neither read nor let go of.
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await runner.setup()
         await web.SockSite(runner, listening).start()
         try:

@@ -56,7 +56,7 @@ async def calls(emulator: Emulator) -> AsyncIterator[Calls]:
 
     app = web.Application()
     app.router.add_route("*", "/hooks", _hooks)
-    runner = web.AppRunner(app, access_log=None)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     url = f"http://127.0.0.1:{runner.addresses[0][1]}/hooks"

@@ -170,6 +170,41 @@ async def test_each_test_has_its_own(conference_webhooks):
     assert passed(project, 2)
 
 
+def test_a_callback_that_never_comes_whole_keeps_no_test(run: Run) -> None:
+    """The receiver of a test that is over does not wait until it can answer."""
+    project = run(
+        """
+pytestmark = pytest.mark.asyncio
+
+import pytest_asyncio
+from urllib.parse import urlsplit
+
+HALF = (
+    b"POST /hooks/twilio HTTP/1.1\\r\\nHost: here\\r\\nContent-Length: 5\\r\\n"
+    b"Content-Type: application/x-www-form-urlencoded\\r\\n\\r\\n"
+)
+
+@pytest_asyncio.fixture
+async def left_open():
+    connections = []
+    yield connections
+    [(reader, writer)] = connections
+    answer = await reader.read()
+    writer.close()
+    assert answer == b""
+
+async def test_half_a_callback(left_open, conference_webhooks):
+    url = urlsplit(conference_webhooks.url)
+    reader, writer = await asyncio.open_connection(url.hostname, url.port)
+    left_open.append((reader, writer))
+    writer.write(HALF)
+    await asyncio.sleep(0.1)
+"""
+    )
+
+    assert passed(project, 1)
+
+
 def test_a_bot_that_reads_the_environment_is_sent_to_the_emulator(run: Run) -> None:
     """A client made deep in the application reaches the emulator, without being told."""
     project = run(

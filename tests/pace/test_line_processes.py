@@ -109,7 +109,7 @@ async def account(
             runner = None
             if port is not None:
                 app = web.Application()
-                runner = web.AppRunner(app)
+                runner = web.AppRunner(app, shutdown_timeout=0.1)
                 url = f"http://127.0.0.1:{port}/hooks"
                 receiver = Receiver(Keys(emulator.auth_token), public_url=url)
                 receiver.listen(limit.apply)

@@ -33,7 +33,7 @@ class Hooks:
 async def serving(emulator: Emulator, exported: Exported) -> AsyncIterator[Hooks]:
     """Run a receiver that is watched."""
     app = web.Application()
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
     heard: list[Receiver] = []
 
     async def handle(request: web.Request) -> web.StreamResponse:

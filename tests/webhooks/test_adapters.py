@@ -70,7 +70,7 @@ async def over_aiohttp(hooks: Receiver) -> AsyncIterator[Exchange]:
     app = web.Application()
     app.router.add_route("*", "/inside/behind-a-proxy", aiohttp_handler(hooks))
 
-    runner = web.AppRunner(app)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     host, port = runner.addresses[0]
