@@ -1,5 +1,7 @@
 """Changes to a participant who is in a conference."""
 
+from typing import TYPE_CHECKING
+
 import attrs
 
 from conference_async.cautions import IgnoredParameter, notify
@@ -10,6 +12,11 @@ from conference_async.models.rules import check_coaching
 from conference_async.models.vocabulary import HttpMethod
 from conference_async.privacy import described, names_only
 
+if TYPE_CHECKING:
+    from attrs import frozen as frozen_request
+else:
+    from conference_async.models.given import frozen_request
+
 _METHOD = rules.word(HttpMethod)
 _NEEDS = {
     "hold_method": "hold_url",
@@ -18,7 +25,7 @@ _NEEDS = {
 }
 
 
-@attrs.frozen(kw_only=True, field_transformer=rules_aside)
+@frozen_request(kw_only=True, field_transformer=rules_aside)
 class ParticipantChange(Remembering):
     """A change to a participant (conference-participant-resource#update-a-participant).
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import attrs
 
@@ -11,6 +11,11 @@ from conference_async.models.given import Remembering, check_given, needs_someth
 from conference_async.models.rules import url, word
 from conference_async.models.vocabulary import UNKNOWN, ConferenceStatus, HttpMethod
 from conference_async.privacy import described, names_only
+
+if TYPE_CHECKING:
+    from attrs import frozen as frozen_request
+else:
+    from conference_async.models.given import frozen_request
 
 
 @attrs.frozen(kw_only=True)
@@ -56,7 +61,7 @@ class Conference:
         return described(self)
 
 
-@attrs.frozen(kw_only=True, field_transformer=rules_aside)
+@frozen_request(kw_only=True, field_transformer=rules_aside)
 class ConferenceChange(Remembering):
     """A change to a whole conference (conference-resource#update-a-conference-resource).
 

@@ -45,14 +45,14 @@ _NATIONAL = re.compile(
 _EMAIL = re.compile(r"[^\s@]+@[^\s@]+\.[^\s@]+")
 
 
-def is_call_sid(text: str) -> bool:
+def is_call_sid(text: object) -> bool:
     """Return whether `text` is shaped like a Call SID (``CA`` and 32 hexadecimal digits)."""
-    return _CALL_SID.fullmatch(text) is not None
+    return isinstance(text, str) and _CALL_SID.fullmatch(text) is not None
 
 
-def is_conference_sid(text: str) -> bool:
+def is_conference_sid(text: object) -> bool:
     """Return whether `text` is a Conference SID (``CF`` and 32 hexadecimal digits)."""
-    return _CONFERENCE_SID.fullmatch(text) is not None
+    return isinstance(text, str) and _CONFERENCE_SID.fullmatch(text) is not None
 
 
 def mint_label() -> str:
@@ -111,13 +111,11 @@ def check_conference(given: str) -> str:
             a control character (the service's error 13237 for the length), or it is a SID of
             another kind or in another spelling, which would open a room of that name.
     """
-    if _plain_word(given):
+    if _plain_word(given) or is_conference_sid(given):
         return given
     sid_or_name = _segment("conference", given, NAME_INVALID)
     if "?" in sid_or_name:
         raise InvalidParameter("conference", "a friendly name must not contain '?'")
-    if is_conference_sid(sid_or_name):
-        return sid_or_name
     _refuse_other_sid("conference", sid_or_name)
     if _MISTYPED.fullmatch(sid_or_name.strip()):
         notify(
@@ -162,9 +160,9 @@ def check_participant(given: str) -> str:
     Raises:
         InvalidParameter: It is neither a Call SID nor a legal label.
     """
+    if is_call_sid(given):
+        return given
     call_sid_or_label = _segment("participant", given, LABEL_INVALID)
-    if is_call_sid(call_sid_or_label):
-        return call_sid_or_label
     _refuse_other_sid("participant", call_sid_or_label)
     return check_label(call_sid_or_label)
 

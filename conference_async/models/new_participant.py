@@ -1,6 +1,6 @@
 """The request that brings a phone, a SIP endpoint, a client or an application into a conference."""
 
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
 import attrs
 
@@ -28,6 +28,11 @@ from conference_async.models.vocabulary import (
     Trim,
 )
 from conference_async.privacy import described, endpoint, names_only
+
+if TYPE_CHECKING:
+    from attrs import frozen as frozen_request
+else:
+    from conference_async.models.given import frozen_request
 
 _METHOD = rules.word(HttpMethod, code=21209)
 _TRIM = rules.word(Trim, code=13239)
@@ -57,7 +62,7 @@ def machine_detection_mode(value: str | None) -> str | None:
     return _MODES.get(value.lower(), value) if isinstance(value, str) else value
 
 
-@attrs.frozen(kw_only=True, field_transformer=rules_aside)
+@frozen_request(kw_only=True, field_transformer=rules_aside)
 class NewParticipant(Remembering):
     """A call into a conference (conference-participant-resource#create-a-participant).
 
@@ -265,7 +270,7 @@ class NewParticipant(Remembering):
     def __attrs_post_init__(self) -> None:
         check_given(self, _NEEDS)
         if self.recording_configuration_id is not None:
-            newer.check_recording({field.name: value for field, value in given(self)})
+            newer.check_recording(dict(given(self)))
         target = check_target(self.to)
         check_caller("from_", self.from_, target)
         if self.caller_id is not None:

@@ -82,7 +82,7 @@ def word(vocabulary: object, *, or_flag: bool = False, code: int | None = None) 
 
 def words(vocabulary: object, *, code: int | None = None) -> Rule:
     """Accept a tuple, as `split_words` makes it, of one or more words of a `Literal`."""
-    known: tuple[str, ...] = get_args(vocabulary)
+    known = frozenset[object](get_args(vocabulary))
 
     def check(
         _instance: object, field: "attrs.Attribute[Any]", value: tuple[object, ...] | None
@@ -91,8 +91,9 @@ def words(vocabulary: object, *, code: int | None = None) -> Rule:
             return
         if not value:
             problem = "must name at least one event; leave it out for the service's default"
-        elif wrong := [item for item in value if item not in known]:
-            problem = f"may hold {_listed(vocabulary)}, not {_quoted(wrong[0])}"
+        elif not known.issuperset(value):
+            wrong = next(item for item in value if item not in known)
+            problem = f"may hold {_listed(vocabulary)}, not {_quoted(wrong)}"
         else:
             return
         raise InvalidParameter(field.name, problem, code=code)
@@ -104,42 +105,35 @@ def split_words(value: str | Iterable[str] | None) -> tuple[str, ...] | None:
     """Return one word, words separated by spaces, or any iterable of them, without repeats."""
     if value is None:
         return None
-    items = value.split() if isinstance(value, str) else value
     try:
-        found = tuple(items)
+        return tuple(dict.fromkeys(value.split() if isinstance(value, str) else value))
     except TypeError:  # `words` refuses it by the field's name, which is not known here
-        found = (str(items),)
-    return tuple(item for place, item in enumerate(found) if item not in found[:place])
+        return (str(value),)
 
 
-def callback(instance: object, field: "attrs.Attribute[Any]", value: object) -> None:
-    """Accept an absolute URL whose host the service calls: it refuses an underscore in it."""
-    _callback_url(instance, field, value)
-    if isinstance(value, str) and "_" in (_host(value) or ""):
-        problem = "must have a host without an underscore, or the service does not call it"
-        raise InvalidParameter(field.name, problem, code=CALLBACK_INVALID)
+def url(*, empty: bool = False, called: bool = False, code: int | None = None) -> Rule:
+    """Accept an absolute http or https URL with a host.
 
-
-def url(*, empty: bool = False, code: int | None = None) -> Rule:
-    """Accept an absolute http or https URL with a host; with `empty`, an empty string too."""
+    Args:
+        empty: Whether an empty string is accepted too.
+        called: Whether the service refuses to call a host with an underscore in it.
+        code: The service's code for what is refused.
+    """
 
     def check(_instance: object, field: "attrs.Attribute[Any]", value: object) -> None:
         if value is None or (empty and value == ""):
             return
         if not isinstance(value, str):
-            problem = f"must be a URL as text, not {_kind(value)}"
-        elif " " in value or not value.isprintable():
-            problem = "must be a URL without spaces and control characters"
-        elif _host(value) is None:
-            problem = "must be an absolute URL, such as https://example.com/events"
+            problem: str | None = f"must be a URL as text, not {_kind(value)}"
         else:
-            return
-        raise InvalidParameter(field.name, problem, code=code)
+            problem = _wrong_with(value, called)
+        if problem is not None:
+            raise InvalidParameter(field.name, problem, code=code)
 
     return check
 
 
-_callback_url = url(code=CALLBACK_INVALID)
+callback = url(called=True, code=CALLBACK_INVALID)
 
 
 def sid(prefix: str, *, code: int | None = None) -> Rule:
@@ -195,6 +189,18 @@ def label(_instance: object, _field: "attrs.Attribute[Any]", value: str | None) 
 
 
 @lru_cache(maxsize=256)  # an application gives a few URLs with thousands of requests
+def _wrong_with(url: str, called: bool) -> str | None:  # noqa: FBT001 -- the cache takes places faster
+    """Return what is wrong with a URL, if anything is."""
+    if " " in url or not url.isprintable():
+        return "must be a URL without spaces and control characters"
+    host = _host(url)
+    if host is None:
+        return "must be an absolute URL, such as https://example.com/events"
+    if called and "_" in host:
+        return "must have a host without an underscore, or the service does not call it"
+    return None
+
+
 def _host(value: str) -> str | None:
     """Return the host of an absolute URL, None if it is no such URL."""
     try:

@@ -60,10 +60,12 @@ class OneShotForm(aiohttp.Payload):
 
     async def write(self, writer: AbstractStreamWriter) -> None:
         """Hand the form to the connection, once, at the instant at which it may leave."""
-        await self._check(writer)
-        if self._may_leave is not None and not await self._untimed(self._may_leave()):
-            self.turned_back = True
-            raise aiohttp.ClientConnectionError("the form may not leave now")
+        if self._may_leave is not None:
+            # A dead connection is found out before the slot is waited for, and after.
+            await self._check(writer)
+            if not await self._untimed(self._may_leave()):
+                self.turned_back = True
+                raise aiohttp.ClientConnectionError("the form may not leave now")
         await self._check(writer)
         self._sealed = True
         self.left_at = asyncio.get_running_loop().time()

@@ -2,11 +2,12 @@
 
 `asyncio.timeout` has a timer for each, set and cancelled with every attempt and twice more where
 one waits for its slot. Attempts of a client end nearly in the order in which they began, so a
-timer for the earliest of them seldom has to be moved.
+timer for the earliest of them seldom has to be moved; and it is left to ring when there are none.
 """
 
 import asyncio
 import math
+from contextvars import Context
 from types import TracebackType
 from typing import Self
 
@@ -100,7 +101,10 @@ class Patience:
     def forget(self, bound: Bound) -> None:
         """Take note that an attempt has ended."""
         self._under_way.pop(bound, None)
-        if not self._under_way and self._timer is not None:
+
+    def rest(self) -> None:
+        """Leave no timer behind, where no more attempts are made."""
+        if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
@@ -110,7 +114,8 @@ class Patience:
             return
         if timer is not None:
             timer.cancel()
-        self._timer = self._loop.call_at(at, self._ring, at)
+        # Of no task: it may outlive all that are under way, and what their contexts hold.
+        self._timer = self._loop.call_at(at, self._ring, at, context=Context())
 
     def _ring(self, due: float) -> None:
         """End the attempts whose time is over; `due` as a loop may be a tick of its clock early."""

@@ -318,6 +318,7 @@ class Transport:
     async def aclose(self) -> None:
         """Close the own session; a borrowed one stays open."""
         self.closed = True
+        self._patience.rest()
         if self._lifetime is not None and self._home.here:
             lifetime, self._lifetime, self._own = self._lifetime, None, None
             await lifetime.aclose()

@@ -68,15 +68,32 @@ async def test_a_cancellation_from_elsewhere_stays_one() -> None:
 
 @pytest.mark.looptime
 async def test_nothing_is_left_of_an_attempt_that_ended() -> None:
-    """No timer waits for it, and to resume it later does nothing."""
+    """Its timer rings for nobody, or not at all, and to resume it later does nothing."""
     patience = Patience()
     with patience.bound(5) as bound:
         left = bound.pause()
     bound.resume(left)
 
     assert await ended_at(patience, 1, work=0.5) == 0.5
-    assert patience._timer is None
     await asyncio.sleep(10)
+    assert patience._timer is None
+
+    assert await ended_at(patience, 1, work=0.5) == 11
+    patience.rest()
+    assert patience._timer is None
+
+
+@pytest.mark.looptime
+async def test_one_timer_does_for_attempts_one_after_the_other() -> None:
+    """It is set for the first of them, and not again before it rings."""
+    patience, loop = Patience(), asyncio.get_running_loop()
+    timers = set()
+    for _ in range(3):
+        await ended_at(patience, 2, work=0.5)
+        timers.add(patience._timer)
+
+    assert len(timers) == 1
+    assert await ended_at(patience, 2) == loop.time() == 3.5
 
 
 def test_it_goes_on_under_another_loop() -> None:
