@@ -8,10 +8,11 @@ import sqlite3
 import stat
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,22 +25,61 @@ NOW = datetime(2026, 1, 31, 12, 30, tzinfo=UTC)
 CAMPAIGN = Campaign(name="standup", account_sid=f"AC{'0' * 32}", total=2)
 PLANNED = Outcome(target="standup/15558675310", to="+15558675310", conference="standup")
 SENDING = PLANNED.claimed("token", "label", NOW)
-LOOK = """
-import json, sqlite3, sys
-connection = sqlite3.connect(sys.argv[1])
-rows = connection.execute("SELECT state FROM outcome").fetchall()
-connection.close()
-print(json.dumps([state for state, in rows]))
+STRANGER = """
+import asyncio, json, sqlite3, sys
+from conference_async import Ledger
+from conference_async.dialer import Campaign
+from conference_async.errors import LedgerError
+
+def look(path):
+    connection = sqlite3.connect(path)
+    rows = connection.execute("SELECT state FROM outcome").fetchall()
+    connection.close()
+    return [state for state, in rows]
+
+async def begin(path):
+    async with Ledger(path) as ledger:
+        try:
+            await ledger.begin(Campaign(name="standup", account_sid=f"AC{'0' * 32}"))
+        except LedgerError as error:
+            return str(error)
+
+for line in sys.stdin:
+    what, path = json.loads(line)
+    print(json.dumps(look(path) if what == "look" else asyncio.run(begin(path))), flush=True)
 """
 
 
-def seen_by_another(path: Path) -> list[str]:
-    """Return the states that another process finds, which opens the file and closes it again."""
-    looked = subprocess.run(
-        [sys.executable, "-c", LOOK, str(path)], check=True, capture_output=True, text=True
-    )
-    found: list[str] = json.loads(looked.stdout)
-    return found
+class Stranger:
+    """Another process, which looks at ledgers and tries to run them."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+
+    async def sees(self, path: Path) -> list[str]:
+        """Return the states that it finds: it opens the file and closes it again."""
+        found: list[str] = await asyncio.to_thread(self._ask, "look", path)
+        return found
+
+    async def is_refused(self, path: Path) -> None:
+        """Let it try to begin a second run, which is refused."""
+        assert "is in use" in await asyncio.to_thread(self._ask, "begin", path)
+
+    def _ask(self, what: str, path: Path) -> Any:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(f"{json.dumps([what, str(path)])}\n")
+        self._process.stdin.flush()
+        return json.loads(self._process.stdout.readline())
+
+
+@pytest.fixture(scope="module")
+def stranger() -> Iterator[Stranger]:
+    """Return another process."""
+    with subprocess.Popen(
+        [sys.executable, "-c", STRANGER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        yield Stranger(process)
 
 
 @pytest.fixture
@@ -95,7 +135,7 @@ async def backed_up(path: Path) -> None:
     [refused_run, progress_page, reader, read_bytes, copied_folder, copied_by_link, backed_up],
 )
 async def test_no_look_at_a_ledger_costs_the_run_its_file(
-    path: Path, look: Callable[[Path], Awaitable[None]]
+    path: Path, stranger: Stranger, look: Callable[[Path], Awaitable[None]]
 ) -> None:
     """Another process may open and close the file afterwards: it does not take the log away.
 
@@ -105,37 +145,12 @@ async def test_no_look_at_a_ledger_costs_the_run_its_file(
         await ledger.begin(CAMPAIGN)
         await ledger.enrol([PLANNED])
         await look(path)
-        assert await asyncio.to_thread(seen_by_another, path) == ["planned"]
+        assert await stranger.sees(path) == ["planned"]
 
         assert await ledger.swap(PLANNED, SENDING)
-        assert await asyncio.to_thread(seen_by_another, path) == ["sending"]
-        await asyncio.to_thread(refused_elsewhere, path)
+        assert await stranger.sees(path) == ["sending"]
+        await stranger.is_refused(path)
         await ledger.end()
-
-
-SECOND = """
-import asyncio, sys
-from conference_async import Ledger
-from conference_async.dialer import Campaign
-from conference_async.errors import LedgerError
-
-async def main():
-    async with Ledger(sys.argv[1]) as ledger:
-        try:
-            await ledger.begin(Campaign(name="standup", account_sid=f"AC{'0' * 32}"))
-        except LedgerError as error:
-            print(error)
-
-asyncio.run(main())
-"""
-
-
-def refused_elsewhere(path: Path) -> None:
-    """Try to begin a second run in another process, which is refused."""
-    second = subprocess.run(
-        [sys.executable, "-c", SECOND, str(path)], check=True, capture_output=True, text=True
-    )
-    assert "is in use" in second.stdout
 
 
 def moved(path: Path) -> None:
@@ -345,7 +360,9 @@ def test_a_ledger_serves_one_event_loop_after_the_other(path: Path) -> None:
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 @pytest.mark.parametrize("opened", [True, False])
-def test_a_fork_opens_the_ledger_for_itself(path: Path, *, opened: bool) -> None:
+def test_a_fork_opens_the_ledger_for_itself(
+    path: Path, stranger: Stranger, *, opened: bool
+) -> None:
     """It is not the writer that its parent is; and it takes nothing of its parent's away."""
     ledger, temporary = Ledger(path), Ledger()
 
@@ -387,7 +404,7 @@ def test_a_fork_opens_the_ledger_for_itself(path: Path, *, opened: bool) -> None
             await ledger.__aenter__()
             await ledger.begin(CAMPAIGN)
         assert await ledger.swap(PLANNED, SENDING)
-        assert await asyncio.to_thread(seen_by_another, path) == ["sending"]
+        assert await stranger.sees(path) == ["sending"]
         await ledger.__aexit__(None, None, None)
 
     asyncio.run(go_on())
