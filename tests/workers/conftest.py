@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import signal
 import sys
 import uuid
@@ -30,6 +29,7 @@ from conference_async.dialer.workers.shared_campaign import SharedCampaign
 from conference_async.dialer.workers.standing import Standing
 from conference_async.emulator import Emulator
 from conference_async.errors import LedgerError
+from tests.cli.conftest import ENVIRONMENT, Shell
 
 CPS = 20
 """The pace that workers in processes of their own share."""
@@ -45,19 +45,15 @@ def redis_may_look_up_its_version(no_blocking_calls: BlockBuster) -> None:
         no_blocking_calls.functions[name].can_block_in("redis/utils.py", "get_lib_version")
 
 
-async def start(emulator: Emulator, *arguments: str) -> asyncio.subprocess.Process:
-    """Start a command on the emulator's account."""
-    return await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "conference_async", *arguments),
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        env={
-            **os.environ,
+def shell_on(emulator: Emulator) -> Shell:
+    """Return what runs commands on the emulator's account."""
+    return Shell(
+        {
+            **ENVIRONMENT,
             "CONFERENCE_ASYNC_BASE_URL": emulator.base_url,
             "TWILIO_ACCOUNT_SID": emulator.account_sid,
             "TWILIO_AUTH_TOKEN": emulator.auth_token,
-        },
+        }
     )
 
 

@@ -12,7 +12,7 @@ import pytest
 from blockbuster import BlockBuster
 
 from conference_async.emulator import Emulator
-from tests.workers.conftest import start
+from tests.workers.conftest import shell_on
 
 
 @pytest.fixture(autouse=True)
@@ -30,10 +30,9 @@ async def emulator() -> AsyncIterator[Emulator]:
 
 async def command(emulator: Emulator, *arguments: str, code: int = 0) -> str:
     """Run a command to its end; return what it printed."""
-    process = await start(emulator, *arguments)
-    out, err = await process.communicate()
-    assert process.returncode == code, err.decode()
-    return (out or err).decode()
+    ended = await shell_on(emulator).run(*arguments)
+    assert ended.code == code, ended.err
+    return ended.out or ended.err
 
 
 @pytest.mark.timeout(300)
@@ -58,7 +57,7 @@ async def test_from_one_process_to_workers_without_new_code(
     known = json.loads(await command(emulator, "campaign", "status", there, "--json"))
     assert (known["standing"], known["planned"]) == ("paused", 5)
     await command(emulator, "campaign", "resume", there)
-    worker = await start(emulator, "worker", "--ledger", postgres_server, "--cps", "30")
+    worker = await shell_on(emulator).start("worker", "--ledger", postgres_server, "--cps", "30")
     while len(emulator.starts) < 10:  # noqa: ASYNC110 -- by another process
         await asyncio.sleep(0.05)
     worker.send_signal(signal.SIGTERM)

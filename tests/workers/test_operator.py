@@ -13,7 +13,7 @@ from blockbuster import BlockBuster
 from conference_async.dialer.workers.shared_campaign import SharedCampaign
 from conference_async.emulator import Emulator
 from conference_async.errors import LedgerError
-from tests.workers.conftest import start
+from tests.workers.conftest import shell_on
 
 if TYPE_CHECKING:
     from tests.conftest import Server
@@ -30,10 +30,9 @@ def drivers_may_read_their_files(no_blocking_calls: BlockBuster) -> None:
 
 async def printed(emulator: Emulator, *arguments: str) -> Any:
     """Run a command to its end; return the JSON that it printed."""
-    process = await start(emulator, *arguments, "--json")
-    out, err = await process.communicate()
-    assert process.returncode == 0, err.decode()
-    return json.loads(out)
+    ended = await shell_on(emulator).run(*arguments, "--json")
+    assert ended.code == 0, ended.err
+    return ended.json
 
 
 async def seen(
@@ -104,8 +103,8 @@ async def test_watching_while_a_campaign_is_paused_and_a_worker_is_killed(
     await scene.dialer.submit(plan)
     place = f"{scene.dsn}#{plan.name}"
     worker = await scene.hire()
-    watching = await start(
-        scene.emulator, "campaign", "status", place, "--watch", "--every", "0.1", "--json"
+    watching = await shell_on(scene.emulator).start(
+        "campaign", "status", place, "--watch", "--every", "0.1", "--json"
     )
     look = await seen(
         watching, lambda look: look.get("rate") and any(each["in_hand"] for each in look["workers"])
@@ -131,8 +130,8 @@ async def test_watching_a_database_that_goes_away(
     scene = await scene_on(own_postgres.where)
     plan = people(2)
     await scene.dialer.submit(plan)
-    watching = await start(
-        scene.emulator, "campaign", "status", scene.dsn, "--watch", "--every", "0.1", "--json"
+    watching = await shell_on(scene.emulator).start(
+        "campaign", "status", scene.dsn, "--watch", "--every", "0.1", "--json"
     )
     await seen(watching, lambda look: look["planned"] == 2)
     own_postgres.kill()
@@ -156,7 +155,7 @@ async def test_ctrl_c_waits_for_no_database_that_is_silent(scene: "Scene") -> No
     silent = await asyncio.start_server(swallow, "127.0.0.1")
     port = silent.sockets[0].getsockname()[1]
     place = f"postgresql://127.0.0.1:{port}/calls?sslmode=disable&gssencmode=disable"
-    watching = await start(scene.emulator, "campaign", "status", place, "--watch")
+    watching = await shell_on(scene.emulator).start("campaign", "status", place, "--watch")
     await asked.wait()
     watching.send_signal(signal.SIGINT)
     _, err = await watching.communicate()

@@ -18,7 +18,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from conference_async import ClusterDialer, SharedCampaign, State
 from conference_async.dialer.workers.standing import Standing
-from tests.workers.conftest import start
+from tests.workers.conftest import shell_on
 
 if TYPE_CHECKING:
     from tests.conftest import Proxy
@@ -104,11 +104,10 @@ async def test_a_worker_without_rights_ends_with_a_line(
 ) -> None:
     """And with the code that says that something is to be set right."""
     where = url_of(own_postgres.where, user=role)
-    worker = await start(scene.emulator, "worker", "--ledger", where)
-    _, said = await worker.communicate()
+    ended = await shell_on(scene.emulator).run("worker", "--ledger", where)
 
-    lines = said.decode().splitlines()
-    assert worker.returncode == 2
+    lines = ended.err.splitlines()
+    assert ended.code == 2
     assert len(lines) == 1, lines
     assert "--grant-to ROLE" in lines[0]
 

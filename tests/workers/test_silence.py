@@ -14,7 +14,7 @@ from conference_async.dialer.workers import queue_connections, supervision
 from conference_async.dialer.workers.cluster_dialer import STALLED
 from conference_async.dialer.workers.supervision import STOPPED_WITHIN
 from conference_async.postgres import session
-from tests.workers.conftest import start
+from tests.workers.conftest import shell_on
 
 if TYPE_CHECKING:
     from tests.conftest import Proxy
@@ -43,7 +43,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def command(scene: "Scene") -> asyncio.subprocess.Process:
     """Start a worker as an operator does."""
-    return await start(scene.emulator, "worker", "--ledger", scene.dsn, "--cps", "10")
+    return await shell_on(scene.emulator).start("worker", "--ledger", scene.dsn, "--cps", "10")
 
 
 async def test_a_worker_outlives_connections_that_fall_silent(

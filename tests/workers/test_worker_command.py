@@ -11,7 +11,7 @@ import pytest
 from blockbuster import BlockBuster
 
 from conference_async import State
-from tests.workers.conftest import start
+from tests.workers.conftest import shell_on
 
 if TYPE_CHECKING:
     from tests.conftest import Server
@@ -40,8 +40,7 @@ async def test_a_worker_tells_what_it_does(
 ) -> None:
     """A line of JSON for each event, without a number; probes answer as things are."""
     scene = await scene_on(own_postgres.where)
-    worker = await start(
-        scene.emulator,
+    worker = await shell_on(scene.emulator).start(
         *("worker", "--ledger", scene.dsn, "--cps", "30"),
         *("--log-format", "json", "--health", "0"),
     )
@@ -83,12 +82,10 @@ async def test_a_worker_that_cannot_work_says_so_as_it_says_everything(
     scene: "Scene", free_port: Callable[[], int]
 ) -> None:
     """In a line of JSON, and with the code that says it to scripts."""
-    worker = await start(
-        scene.emulator,
+    ended = await shell_on(scene.emulator).run(
         *("worker", "--ledger", f"postgresql://127.0.0.1:{free_port()}/calls"),
         *("--log-format", "json"),
     )
-    out, err = await worker.communicate()
-    (*_, last) = map(json.loads, err.splitlines())
-    assert (last["event"], last["code"], out) == ("worker.failed", worker.returncode, b"")
-    assert worker.returncode == 2
+    (*_, last) = map(json.loads, ended.err.splitlines())
+    assert (last["event"], last["code"], ended.out) == ("worker.failed", ended.code, "")
+    assert ended.code == 2
