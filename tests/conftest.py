@@ -37,13 +37,13 @@ from hypothesis import HealthCheck, settings
 asyncio.set_event_loop(None)
 
 settings.register_profile(
-    "default",
+    "ours",
     deadline=None,
     derandomize="CI" in os.environ,  # there a failure has to be of the change that is judged
+    max_examples=int(os.environ.get("CONFERENCE_ASYNC_TEST_EXAMPLES", "30")),
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
-settings.register_profile("thorough", parent=settings.get_profile("default"), max_examples=2000)
-settings.load_profile("default")
+settings.load_profile("ours")
 
 
 if os.environ.get("CONFERENCE_ASYNC_TEST_LOOP") == "uvloop":

@@ -1,6 +1,7 @@
 """People rung in waves: enough of them, each once, and nobody left ringing."""
 
 import asyncio
+import os
 from random import Random
 
 import pytest
@@ -20,6 +21,8 @@ from conference_async.emulator import Emulator, Script
 from conference_async.emulator.calls.scripts import AnsweredBy, Outcome
 
 pytestmark = pytest.mark.looptime
+
+MIXES = int(os.environ.get("CONFERENCE_ASYNC_TEST_MIXES", "3"))
 
 FROM = "+15017122661"
 OUTCOMES: tuple[Outcome, ...] = ("answer", "answer", "busy", "no_answer", "failed")
@@ -187,7 +190,8 @@ async def test_what_can_never_be_is_refused(client: ConferenceClient, emulator: 
             await bridge(stranger.conferences("incident"), [[person(1)]], humans=1)
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.sized
+@pytest.mark.parametrize("seed", range(MIXES))
 async def test_random_mixes(client: ConferenceClient, emulator: Emulator, seed: int) -> None:
     """Machines never make it enough, nobody is rung twice, and a second later nobody rings."""
     random = Random(seed)

@@ -89,7 +89,7 @@ async def check(api: Any, one: tuple[str, dict[str, list[str]], str, int, str]) 
 
 @pytest.mark.sized
 @pytest.mark.timeout(300)
-@settings(max_examples=int(os.environ.get("CONFERENCE_ASYNC_TEST_REQUESTS", "200")))
+@settings(max_examples=int(os.environ.get("CONFERENCE_ASYNC_TEST_REQUESTS", "50")))
 @given(one=asked())
 async def test_every_request_has_a_proper_answer(
     api: Any, one: tuple[str, dict[str, list[str]], str, int, str]

@@ -188,7 +188,7 @@ async def test_back_offs_grow_until_something_succeeds() -> None:
     """Each failure after the last pause doubles the bound; a success starts over."""
     congestion = Congestion(4, RetryPolicy(base=1, maximum=64))
     longest = [0.0] * 7
-    for _ in range(200):
+    for _ in range(50):
         for failures in range(7):
             congestion.refused()
             longest[failures] = max(longest[failures], congestion.pause())
@@ -201,7 +201,7 @@ async def test_back_offs_grow_until_something_succeeds() -> None:
 
 async def test_who_wakes_a_tick_early_and_fails_at_once_backs_off_again() -> None:
     """Or an attempt refused in no time would be repeated in the same instant, to the last one."""
-    for _ in range(400):
+    for _ in range(20):
         congestion = Congestion(2**20, RetryPolicy(base=1))
         for failures in range(1, 11):
             congestion.refused()
