@@ -305,7 +305,7 @@ async def test_a_refusal_teaches_how_many_lines_there_are(
 ) -> None:
     """One create is refused, and those after it wait; after a minute one more is tried."""
     async with opened(
-        make(10, max_live=8), allowed=3, max_live_code=code, answer_after=0.5
+        make(10, max_live=5), allowed=3, max_live_code=code, answer_after=0.5
     ) as scene:
         for _ in range(3):
             await scene.create()
@@ -314,13 +314,13 @@ async def test_a_refusal_teaches_how_many_lines_there_are(
         waiting = asyncio.create_task(scene.create())
         await asyncio.sleep(30)
         found = scene.limit.snapshot()
-        assert (found.live, found.max_live, found.effective_max_live) == (3, 8, 3)
+        assert (found.live, found.max_live, found.effective_max_live) == (3, 5, 3)
         assert scene.emulator.count("create") == 4
         scene.over(0)
         await waiting
         assert scene.emulator.count("create") == 5
-        scene.emulator.max_live = 8
-        for lines in range(4, 9):
+        scene.emulator.max_live = 5
+        for lines in (4, 5):
             await scene.create()
             assert scene.limit.snapshot().effective_max_live == lines
             assert now() >= 60 * (lines - 3)

@@ -99,7 +99,7 @@ async def test_watching_while_a_campaign_is_paused_and_a_worker_is_killed(
     scene: "Scene", people: "People"
 ) -> None:
     """The next look shows either; it ends when nothing more happens."""
-    plan = people(5000)
+    plan = people(1500)
     await scene.dialer.submit(plan)
     place = f"{scene.dsn}#{plan.name}"
     worker = await scene.hire()
@@ -110,7 +110,7 @@ async def test_watching_while_a_campaign_is_paused_and_a_worker_is_killed(
         watching, lambda look: look.get("rate") and any(each["in_hand"] for each in look["workers"])
     )
     assert look["eta_seconds"] > 0
-    assert look["backlog"] <= 5000
+    assert look["backlog"] <= 1500
     async with SharedCampaign(place) as campaign:
         await campaign.pause()
         await seen(watching, lambda look: look["standing"] == "paused" and not look["sending"])
