@@ -74,11 +74,20 @@ async def ask(order: dict[str, Any], place: int) -> None:
         await asyncio.gather(*map(in_turn, keys))
 
 
+def leases(lease: float) -> dict[str, float]:
+    """Return what lets whoever is killed be taken for dead sooner: constants, and their values."""
+    return {
+        f"{rows.__name__}.LEASE": lease,
+        f"{hold.__name__}.STANDS": lease * 2 / 3,
+        f"{hold.__name__}.RENEWED_EVERY": lease / 3,
+    }
+
+
 def hasten(lease: float) -> None:
     """Let whoever is killed be taken for dead sooner."""
-    setattr(rows, "LEASE", lease)  # noqa: B010 -- a constant to everybody else
-    hold.STANDS = lease * 2 / 3
-    hold.RENEWED_EVERY = lease / 3
+    for name, value in leases(lease).items():
+        module, _, constant = name.rpartition(".")
+        setattr(sys.modules[module], constant, value)
 
 
 def start(order: dict[str, Any], place: int) -> int:
@@ -98,8 +107,7 @@ def start(order: dict[str, Any], place: int) -> int:
 def main() -> None:
     """Start them all, replace those that are killed, and end when all are done."""
     order = json.loads(sys.argv[1])
-    if order["lease"]:
-        hasten(order["lease"])
+    hasten(order["lease"])
     places = {start(order, place): place for place in range(order["processes"])}
     failed = 0
     while places:

@@ -17,9 +17,13 @@ import attrs
 import pytest
 
 from conference_async.emulator import Emulator, Fault, Injection, Request
+from tests.journal.askers import ask, leases
 
 ASKERS = Path(__file__).with_name("askers.py")
 KEYS = int(os.environ.get("CONFERENCE_ASYNC_TEST_KEYS", "16"))
+LEASE = 1.5
+"""Seconds after which the dead are given up."""
+
 PROCESSES = int(os.environ.get("CONFERENCE_ASYNC_TEST_ASKERS", "4"))
 FAULTS = [
     Fault.RESET_BEFORE,
@@ -51,7 +55,6 @@ class Storm:
         keys: How many keys.
         processes: How many processes; each asks for each key.
         kills: How often one of them is killed.
-        lease: Seconds after which the dead are given up; 0 for those that users have.
     """
 
     where: str
@@ -59,7 +62,6 @@ class Storm:
     keys: int
     processes: int
     kills: int
-    lease: float
     seed: int = attrs.field(
         factory=lambda: int(
             os.environ.get("CONFERENCE_ASYNC_TEST_SEED", str(random.randrange(10**6)))
@@ -82,7 +84,7 @@ class Storm:
     async def ask_all(self, emulator: Emulator) -> None:
         """Ask for every key once more, in the calm."""
         emulator.faults.clear()
-        await self._run(emulator, 1, 0, random.Random(self.seed))
+        await ask(self._order(emulator), place=0)
 
     async def start(
         self, emulator: Emulator, processes: int, *, stops: bool = False
@@ -94,25 +96,27 @@ class Storm:
             processes: How many.
             stops: Whether each stands still between its claim and its request.
         """
-        order: dict[str, Any] = {
-            "where": self.where,
-            "answers": str(self.folder),
-            "keys": self.keys,
-            "prefix": str(self.folder),
-            "processes": processes,
-            "at_once": 8,
-            "lease": self.lease,
-            "stops": stops,
-            "seed": self.seed,
-            "base_url": emulator.base_url,
-            "account_sid": emulator.account_sid,
-            "auth_token": emulator.auth_token,
-        }
+        order = self._order(emulator) | {"processes": processes, "stops": stops}
         parent = await asyncio.create_subprocess_exec(
             sys.executable, str(ASKERS), json.dumps(order), stdout=PIPE
         )
         assert parent.stdout is not None
         return parent, [int(await parent.stdout.readline()) for _ in range(processes)]
+
+    def _order(self, emulator: Emulator) -> dict[str, Any]:
+        return {
+            "where": self.where,
+            "answers": str(self.folder),
+            "keys": self.keys,
+            "prefix": str(self.folder),
+            "at_once": 8,
+            "lease": LEASE,
+            "stops": False,
+            "seed": self.seed,
+            "base_url": emulator.base_url,
+            "account_sid": emulator.account_sid,
+            "auth_token": emulator.auth_token,
+        }
 
     async def _run(
         self, emulator: Emulator, processes: int, kills: int, dice: random.Random
@@ -181,6 +185,13 @@ def where(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return server
 
 
+@pytest.fixture(autouse=True)
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the dead be given up here as soon as in the processes that ask."""
+    for name, value in leases(LEASE).items():
+        monkeypatch.setattr(name, value)
+
+
 STORES = pytest.mark.parametrize("where", ["sqlite", "postgres"], indirect=True)
 
 
@@ -199,7 +210,7 @@ async def test_each_key_rings_once_whoever_is_killed(
     where: str, folder: Path, emulator: Emulator
 ) -> None:
     """Every process asks for every key; what nobody can know rings no second time."""
-    storm = Storm(where, folder, keys=KEYS, processes=PROCESSES, kills=KEYS // 5, lease=1.5)
+    storm = Storm(where, folder, keys=KEYS, processes=PROCESSES, kills=KEYS // 5)
     await rage_and_check(storm, emulator)
 
 
@@ -209,7 +220,7 @@ async def test_a_process_that_was_stopped_dials_nobody_late(
     where: str, folder: Path, emulator: Emulator
 ) -> None:
     """Stopped after its claim, given up by others, it goes on: its request does not leave."""
-    storm = Storm(where, folder, keys=1, processes=1, kills=0, lease=1.5)
+    storm = Storm(where, folder, keys=1, processes=1, kills=0)
     parent, (pid,) = await storm.start(emulator, 1, stops=True)
     while _state(pid) != "T":  # noqa: ASYNC110 -- what the system says of it
         await asyncio.sleep(0.02)

@@ -121,7 +121,7 @@ async def test_a_way_of_any_length_costs_no_pace(kind: str, way: float, cps: flo
     limits = limits_of(kind, cps)
     left: list[float] = []
     processes = [Process(limit, left) for limit in limits]
-    count = 4 * max(2, int(cps * 2))
+    count = min(90, 4 * max(2, int(cps * 2)))
 
     await asyncio.gather(
         *(processes[n % len(limits)].create(lambda: asyncio.sleep(way)) for n in range(count))
@@ -141,7 +141,7 @@ async def test_uneven_ways_cost_pace_once(kind: str, cps: float) -> None:
     limits, dice = limits_of(kind, cps), random.Random(1)
     left: list[float] = []
     processes = [Process(limit, left) for limit in limits]
-    count = 4 * max(2, int(cps * 2))
+    count = min(90, 4 * max(2, int(cps * 2)))
 
     def way() -> Awaitable[None]:
         return asyncio.sleep(dice.uniform(0, 2))
@@ -172,7 +172,7 @@ async def test_what_was_held_up_does_not_leave_at_once(kind: str, cps: float) ->
     limits = limits_of(kind, cps)
     left: list[float] = []
     processes = [Process(limit, left) for limit in limits]
-    count = 4 * max(2, int(cps * 1.5))
+    count = min(90, 4 * max(2, int(cps * 2)))
 
     async with a_closed_gate(4) as way:
         await asyncio.gather(*(processes[n % len(limits)].create(way) for n in range(count)))

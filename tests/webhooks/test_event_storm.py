@@ -1,4 +1,4 @@
-"""Many calls' callbacks, shuffled, doubled and partly lost, at four workers that share a log."""
+"""Many calls' callbacks, shuffled, doubled and partly lost, at workers that share a log."""
 
 import asyncio
 import os
@@ -24,7 +24,8 @@ from blockbuster import BlockBuster
 from conference_async.webhooks import Roster, parse_event, sign
 
 URL = "https://example.com/hooks"
-CALLS = int(os.environ.get("CONFERENCE_ASYNC_TEST_CALLS", "200"))
+CALLS = int(os.environ.get("CONFERENCE_ASYNC_TEST_CALLS", "60"))
+WORKERS = 3
 FULL = 10_000
 """From this size on the figures are held to their bounds: a small storm says nothing of them."""
 
@@ -133,11 +134,11 @@ class Worker:
 
 
 @asynccontextmanager
-async def four_workers(kind: str, where: str, name: str) -> AsyncIterator[list[Worker]]:
-    """Run four workers that share a log."""
+async def running(kind: str, where: str, name: str) -> AsyncIterator[list[Worker]]:
+    """Run workers that share a log."""
     environment = {"STORE": kind, "WHERE": where, "LOG": name}
     workers: list[Worker] = []
-    for _ in range(4):
+    for _ in range(WORKERS):
         with socket.create_server(("127.0.0.1", 0)) as listening:
             workers.append(Worker(environment, listening.getsockname()[1]))
     try:
@@ -173,7 +174,7 @@ async def rage(weather: Storm, workers: Sequence[Worker], session: aiohttp.Clien
     async def deliver(number: int, callback: Callback) -> None:
         """Bring a callback to one of the workers, and to the next if that is gone."""
         sent.setdefault(name_of(callback), time.monotonic())
-        while not await post(session, workers[number % 4], callback):
+        while not await post(session, workers[number % WORKERS], callback):
             number += 1
 
     begun = loop.time()
@@ -215,7 +216,7 @@ async def test_every_worker_knows_the_truth(
     weather = storm(CALLS)
     async with AsyncExitStack() as stack:
         session = await stack.enter_async_context(aiohttp.ClientSession())
-        workers = await stack.enter_async_context(four_workers(kind, where, tmp_path.name))
+        workers = await stack.enter_async_context(running(kind, where, tmp_path.name))
         for worker in workers:
             await worker.says(session)
 
@@ -238,7 +239,7 @@ async def test_every_worker_knows_the_truth(
         assert each["rooms"] == seen
     assert all(each["rooms"] == weather.rooms for each in seeded)
     assert returned["rooms"] == seen
-    times = [at - sent[name] for each in said[:3] for name, at in each["heard"]]
+    times = [at - sent[name] for each in said[:-1] for name, at in each["heard"]]
     with capsys.disabled():
         print(
             f"\n{kind}: {len(weather.callbacks)} callbacks, {len(sent)} events; to every listener "
