@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from conference_async.cancelling import cancellation_wins
 from conference_async.home import Home
 from conference_async.postgres.dsn import check_dsn, lively
 from conference_async.postgres.refusals import never
@@ -87,7 +88,8 @@ class Connection:
             with self._refused():
                 connection = await self._connected()
                 try:
-                    return await within(connection, self._silence, partial(work, connection))
+                    with cancellation_wins():
+                        return await within(connection, self._silence, partial(work, connection))
                 except BaseException as error:
                     # Cancelled, what it answers next would be the answer to this.
                     if not _kept_in_order(connection, error):

@@ -6,6 +6,7 @@ import socket
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from conference_async.cancelling import cancellation_wins
 from conference_async.home import Home
 from conference_async.redis.addresses import check_url, client_at
 from conference_async.redis.refusals import never
@@ -77,25 +78,19 @@ class Connection:
             ConfigurationError: It is in use on another running event loop, or the server will
                 never do it as things are.
         """
-        task = asyncio.current_task()
-        cancelled = task.cancelling() if task else 0
         client = await self._connected()
         try:
-            if self._at_most is None:
-                answer = await work(client)
-            else:
+            with cancellation_wins():
+                if self._at_most is None:
+                    return await work(client)
                 async with self._turns:
-                    answer = await work(client)
+                    return await work(client)
         except Exception as error:
             if client is self._client:
                 await self.aclose()
             if (refusal := never(error, self._purpose)) is not None:
                 raise refusal from error
             raise
-        # The driver swallows a cancellation that comes while it reads the last of an answer.
-        if task and task.cancelling() > cancelled:
-            raise asyncio.CancelledError
-        return answer
 
     async def aclose(self) -> None:
         """Disconnect; the next piece of work connects again."""

@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import UTC, datetime
 from email.utils import format_datetime
@@ -22,6 +22,7 @@ from blockbuster import BlockBuster
 
 from conference_async import Calls, CallView
 from conference_async.errors import ConfigurationError
+from conference_async.postgres.connection import Connection as PostgresConnection
 from conference_async.redis.connection import Connection as RedisConnection
 from conference_async.webhooks import Event, Keys, Receiver, parse_event, sign
 from conference_async.webhooks.event_log import notices
@@ -521,20 +522,40 @@ async def test_a_forked_process_has_its_own_way_to_the_log(
     assert out.decode().splitlines() == ["child [1, 2]", "parent [1, 2, 3] True"], said.decode()
 
 
-async def test_a_cancelled_read_of_redis_ends(redis_server: str) -> None:
-    """The driver swallows a cancellation that comes while it takes the last of an answer."""
-    connection = RedisConnection(redis_server, silence=5, purpose="a test")
+async def swallow(_: object) -> str:
+    """Take the last of an answer, and with it a cancellation."""
+    with suppress(asyncio.CancelledError):
+        await asyncio.sleep(60)
+    return "an answer"
 
-    async def swallow(client: object) -> str:
-        with suppress(asyncio.CancelledError):
-            await asyncio.sleep(60)
-        return "an answer"
 
-    reading = asyncio.create_task(connection.run(swallow))
+async def lose(_: object) -> str:
+    """Notice that the connection is lost as a cancellation comes."""
+    with suppress(asyncio.CancelledError):
+        await asyncio.sleep(60)
+    raise OSError("connection lost")
+
+
+@pytest.mark.parametrize("work", [swallow, lose])
+@pytest.mark.parametrize("kind", ["redis", "postgres"])
+async def test_a_cancelled_read_ends(
+    kind: str, work: Callable[[object], Awaitable[str]], request: pytest.FixtureRequest
+) -> None:
+    """The drivers swallow a cancellation that comes at the end of an answer, or of a connection."""
+    connect: dict[str, Any] = {"redis": RedisConnection, "postgres": PostgresConnection}
+    where = request.getfixturevalue(f"{kind}_server")
+    connection = connect[kind](where, silence=5, purpose="a test")
+    if kind == "postgres":
+        await connection.open()  # it is not to be cancelled earlier
+
+    reading = asyncio.create_task(connection.run(work))
     await asyncio.sleep(0.05)
     reading.cancel()
     await asyncio.wait([reading])
-    await connection.aclose()
+    if kind == "redis":
+        await connection.aclose()
+    else:
+        connection.drop()
 
     assert reading.cancelled()
 
