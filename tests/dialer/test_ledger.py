@@ -22,6 +22,7 @@ from conference_async.emulator import Emulator
 from conference_async.errors import LedgerError
 from conference_async.models import NewParticipant, Participant
 from conference_async.sending.entries import MOVES
+from tests.conftest import UNMEASURED
 
 NOW = datetime(2026, 1, 31, 12, 30, tzinfo=UTC)
 CAMPAIGN = Campaign(name="standup", account_sid=f"AC{'0' * 32}", total=2)
@@ -370,7 +371,9 @@ _WRITER = """
 async def test_kill_9_frees_the_ledger(path: Path) -> None:
     """Another process is kept out while the first lives, and let in when it was killed."""
     child = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", textwrap.dedent(_WRITER), str(path), stdout=asyncio.subprocess.PIPE
+        *(sys.executable, "-c", textwrap.dedent(_WRITER), str(path)),
+        env=UNMEASURED,
+        stdout=asyncio.subprocess.PIPE,
     )
     assert child.stdout is not None
     assert await child.stdout.readline() == b"begun\n"

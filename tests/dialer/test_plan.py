@@ -18,6 +18,7 @@ from conference_async import ConferenceError, Plan, Preview
 from conference_async.dialer import FileOptions, Target
 from conference_async.errors import ConfigurationError, InvalidParameter
 from conference_async.models import NewParticipant
+from tests.conftest import UNMEASURED
 
 OURS = "+15017122661"
 
@@ -574,11 +575,10 @@ _MANY = """
 async def test_any_number_of_rows_needs_less_than_a_hundred_megabytes(tmp_path: Path) -> None:
     """They are planned and streamed, never held."""
     # Measuring the child's coverage would take five times as long, and memory too.
-    unmeasured = {name: os.environ[name] for name in os.environ if not name.startswith("COV")}
     rows = os.environ.get("CONFERENCE_ASYNC_TEST_ROWS", "50000")
     command = (sys.executable, "-c", textwrap.dedent(_MANY), str(tmp_path / "many.csv"), rows)
     child = await asyncio.create_subprocess_exec(
-        *command, stdout=asyncio.subprocess.PIPE, env=unmeasured
+        *command, stdout=asyncio.subprocess.PIPE, env=UNMEASURED
     )
     output, _ = await child.communicate()
 

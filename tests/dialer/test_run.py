@@ -71,7 +71,7 @@ async def in_ledger(ledger: Ledger) -> list[State]:
 async def test_90_targets_at_30_cps_take_89_thirtieths(
     emulator: Emulator, client: ConferenceClient, tmp_path: Path, *, durable: bool
 ) -> None:
-    """Every slot of the account is used; with a write to the disk before each call, never more."""
+    """Every slot of the account is used, also with a write to the disk before each call."""
     ledger = Ledger(tmp_path / "campaign.db" if durable else None)
 
     found = await outcomes(Dialer(client, ledger=ledger), standup(90))

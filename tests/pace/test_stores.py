@@ -29,6 +29,7 @@ from conference_async.pace.redis import RedisLimit
 from conference_async.pace.shared import SharedLimit
 from conference_async.pace.slots import SECOND, STEP_BACK, Pace, Reservation
 from conference_async.pace.sqlite import SQLiteLimit
+from tests.conftest import UNMEASURED
 
 LIMITS: dict[str, Callable[..., SharedLimit]] = {
     "sqlite": SQLiteLimit,
@@ -443,8 +444,6 @@ def test_no_driver_is_imported_before_it_is_used() -> None:
     )
 
     # Measuring coverage would import sqlite3 by itself.
-    unmeasured = {name: os.environ[name] for name in os.environ if not name.startswith("COV")}
-
-    shown = subprocess.check_output([sys.executable, "-c", code], text=True, env=unmeasured)
+    shown = subprocess.check_output([sys.executable, "-c", code], text=True, env=UNMEASURED)
 
     assert shown.split() == ["set()", "set()"]

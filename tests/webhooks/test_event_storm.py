@@ -22,6 +22,7 @@ import pytest
 from blockbuster import BlockBuster
 
 from conference_async.webhooks import Roster, parse_event, sign
+from tests.conftest import UNMEASURED
 
 URL = "https://example.com/hooks"
 CALLS = int(os.environ.get("CONFERENCE_ASYNC_TEST_CALLS", "60"))
@@ -114,7 +115,7 @@ class Worker:
         folder = str(Path(__file__).parent)
         self.process = await asyncio.create_subprocess_exec(
             *(sys.executable, *command, "--app-dir", folder, "--log-level", "warning"),
-            env={**os.environ, **self.environment},
+            env={**UNMEASURED, **self.environment},
         )
 
     async def kill(self) -> None:

@@ -19,6 +19,7 @@ from conference_async import (
     Credentials,
     NewParticipant,
     Plan,
+    PostgresLimit,
     RetryPolicy,
     State,
     Unpaced,
@@ -30,6 +31,7 @@ from conference_async.dialer.workers.standing import Standing
 from conference_async.emulator import Emulator
 from conference_async.errors import LedgerError
 from tests.cli.conftest import ENVIRONMENT, Shell
+from tests.conftest import UNMEASURED
 
 CPS = 20
 """The pace that workers in processes of their own share."""
@@ -109,6 +111,27 @@ class Scene:
             self.dialer.stop()
             await work
 
+    @asynccontextmanager
+    async def paced(self) -> AsyncIterator[None]:
+        """Let another dialler of this process work meanwhile, at the pace that workers share."""
+        account = self.emulator.account_sid
+        limit = PostgresLimit(self.dsn, CPS, account=account)
+        async with (
+            limit,
+            ConferenceClient(
+                Credentials(account, self.emulator.auth_token),
+                base_url=self.emulator.base_url,
+                limit=limit,
+            ) as client,
+            ClusterDialer(client, self.dsn) as dialer,
+        ):
+            work = asyncio.create_task(dialer.work())
+            try:
+                yield
+            finally:
+                dialer.stop()
+                await work
+
     async def hire(
         self, *, guarded: bool = True, heard: bool = False
     ) -> asyncio.subprocess.Process:
@@ -125,6 +148,7 @@ class Scene:
             sys.executable,
             str(WORKER),
             json.dumps(order),
+            env=UNMEASURED,  # as it is killed in the end
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE if heard else asyncio.subprocess.DEVNULL,
         )
