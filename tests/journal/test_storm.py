@@ -128,7 +128,8 @@ class Storm:
             victim = dice.randrange(processes)
             if parent.returncode is None and _state(pids[victim]) not in "ZX":
                 os.kill(pids[victim], signal.SIGKILL)
-                pids[victim] = int(await parent.stdout.readline())
+                if successor := await parent.stdout.readline():  # else it was through, and all are
+                    pids[victim] = int(successor)
         assert await parent.wait() == 0
 
     def answers(self) -> dict[int, set[str]]:
