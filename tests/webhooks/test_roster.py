@@ -142,10 +142,10 @@ def garbled(
 
 
 @pytest.mark.parametrize("seed", range(3))
-async def test_ten_thousand_events(seed: int) -> None:
-    """After 10,000 events, shuffled, doubled and a tenth lost, a list per room makes it true."""
+async def test_thousands_of_events(seed: int) -> None:
+    """After 2,000 events, shuffled, doubled and a tenth lost, a list per room makes it true."""
     chance = random.Random(seed)
-    rooms = lived(chance, 20, 10_000)
+    rooms = lived(chance, 20, 2_000)
     for room in rooms[:3]:
         room.end()
     roster = Roster()
@@ -156,7 +156,7 @@ async def test_ten_thousand_events(seed: int) -> None:
     for room in rooms:
         await roster.seed(room.conference_sid, room.listing())
 
-    assert len(told) >= 10_000
+    assert len(told) >= 2_000
     for room in rooms:
         assert seen(roster.room(room.conference_sid)) == room.truth()
 

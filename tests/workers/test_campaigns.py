@@ -263,13 +263,10 @@ async def test_a_campaign_is_paused_resumed_and_cancelled(scene: "Scene", people
     """No call starts after a pause; resuming goes on; cancelling skips the rest."""
     plan = people(60)
     await scene.dialer.submit(plan)
-    await scene.hire()
-    url = f"{scene.dsn}#{plan.name}"
-
-    await scene.started(5)
-    async with SharedCampaign(url) as campaign:
+    async with scene.paced(), SharedCampaign(f"{scene.dsn}#{plan.name}") as campaign:
+        await scene.started(5)
         await campaign.pause()
-        while (await scene.counts(plan))[State.SENDING]:  # noqa: ASYNC110 -- by another process
+        while (await scene.counts(plan))[State.SENDING]:  # noqa: ASYNC110 -- in a database
             await asyncio.sleep(0.02)
         begun = len(scene.emulator.starts)
         await asyncio.sleep(1)

@@ -62,14 +62,14 @@ def url_of(dsn: str, **parts: str) -> str:
 
 
 async def run_a_campaign(scene: "Scene", people: "People") -> None:
-    """Submit a plan, control it, and let a worker in a process of its own dial it."""
+    """Submit a plan, control it, and let a worker dial it that keeps the shared pace."""
     plan = people(12)
     await scene.dialer.submit(plan)
     async with SharedCampaign(f"{scene.dsn}#{plan.name}") as campaign:
         assert await campaign.pause() == 0
         await campaign.resume()
-        await scene.hire()
-        assert (await scene.done(plan))[State.PLACED] == 12
+        async with scene.paced():
+            assert (await scene.done(plan))[State.PLACED] == 12
         assert await campaign.standing() == (Standing.RUNNING, None)
     assert await scene.dialer.submit(plan) == 0
     assert set(scene.emulator.ring_counts.values()) == {1}
