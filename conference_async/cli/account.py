@@ -4,7 +4,7 @@ import os
 import shlex
 import stat
 import tomllib
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,13 +21,18 @@ if TYPE_CHECKING:
     from conference_async.pace.contract import Limit
     from conference_async.participant_handle import ParticipantHandle
     from conference_async.sending.intents import JournalStore
+    from conference_async.sending.observing import Observer
 
 _PREFIX = "TWILIO_"
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 _LONGEST_BACK_OFF = 5.0
 
 
-@Parameter(name="*", group=Group("Account", sort_key=8))
+ACCOUNT = Group("Account", sort_key=8)
+"""Where options about the account stand in a command's help."""
+
+
+@Parameter(name="*", group=ACCOUNT)
 @attrs.frozen(kw_only=True)
 class Account:
     """The account, and with ``CONFERENCE_ASYNC_BASE_URL`` in the environment the host."""
@@ -54,18 +59,7 @@ class Account:
         Raises:
             ConfigurationError: Credentials are missing or wrong, or the file is open to others.
         """
-        from conference_async.client import ConferenceClient
-        from conference_async.sending.retry import RetryPolicy
-
-        emulated = bool(os.environ.get("CONFERENCE_ASYNC_BASE_URL"))
-        return ConferenceClient(
-            self._credentials(),
-            cps=cps,
-            limit=limit,
-            journal=journal,
-            retry=RetryPolicy(maximum=_LONGEST_BACK_OFF),
-            trust_env=not emulated,
-        )
+        return client_of(self._credentials(), cps=cps, limit=limit, journal=journal)
 
     def _credentials(self) -> "Credentials":
         from conference_async.credentials import Credentials
@@ -113,27 +107,64 @@ FROM_ENVIRONMENT = Account()
 """The account that the environment names."""
 
 
-def _read(path: Path) -> dict[str, str]:
-    """Return the settings in a credentials file, by the names of the environment variables.
+def client_of(
+    credentials: "Credentials",
+    *,
+    cps: float = 1.0,
+    limit: "Limit | None" = None,
+    journal: "JournalStore | None" = None,
+    telemetry: "Observer | None" = None,
+) -> "ConferenceClient":
+    """Return a client as commands use it; it is not connected yet."""
+    from conference_async.client import ConferenceClient
+    from conference_async.sending.retry import RetryPolicy
+
+    emulated = bool(os.environ.get("CONFERENCE_ASYNC_BASE_URL"))
+    return ConferenceClient(
+        credentials,
+        cps=cps,
+        limit=limit,
+        journal=journal,
+        telemetry=telemetry,
+        retry=RetryPolicy(maximum=_LONGEST_BACK_OFF),
+        trust_env=not emulated,
+    )
+
+
+def guarded(path: Path) -> str:
+    """Return what a file holds that nobody else may read.
 
     Raises:
-        ConfigurationError: Others may read the file, or it cannot be understood.
+        ConfigurationError: Others may.
     """
     with path.open(encoding="utf-8") as file:
         if os.name == "posix" and stat.S_IMODE(os.fstat(file.fileno()).st_mode) & _OTHERS:
             raise ConfigurationError(
                 f"{path} may be read by others than you: chmod 600 {shlex.quote(str(path))}"
             )
-        text = file.read()
-    try:
-        pairs = tomllib.loads(text) if path.suffix == ".toml" else _assignments(text)
-    except ValueError as error:
-        kind = "TOML" if path.suffix == ".toml" else "lines of NAME=VALUE"
-        raise ConfigurationError(f"{path} does not hold {kind}") from error
+        return file.read()
+
+
+def settings_of(pairs: Mapping[str, object]) -> dict[str, str]:
+    """Return settings by the names of the environment variables."""
     return {
         f"{_PREFIX}{name.upper().removeprefix(_PREFIX)}": str(value)
         for name, value in pairs.items()
     }
+
+
+def _read(path: Path) -> dict[str, str]:
+    """Return the settings in a credentials file.
+
+    Raises:
+        ConfigurationError: Others may read the file, or it cannot be understood.
+    """
+    text = guarded(path)
+    try:
+        return settings_of(tomllib.loads(text) if path.suffix == ".toml" else _assignments(text))
+    except ValueError as error:
+        kind = "TOML" if path.suffix == ".toml" else "lines of NAME=VALUE"
+        raise ConfigurationError(f"{path} does not hold {kind}") from error
 
 
 def _assignments(text: str) -> dict[str, str]:

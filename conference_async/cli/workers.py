@@ -2,21 +2,19 @@
 
 import logging
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING, Annotated, TypeAlias
+from typing import Annotated, TypeAlias
 
 import attrs
 from cyclopts import App, Group, Parameter, validators
 
 from conference_async._version import __version__
 from conference_async.cli.account import FROM_ENVIRONMENT, Account
+from conference_async.cli.accounts import SERVED, Served
 from conference_async.cli.interrupts import on_interrupt
 from conference_async.cli.log_lines import LogFormat, log_lines
 from conference_async.cli.problems import DONE, UNKNOWN, told
 from conference_async.errors import ConfigurationError
 from conference_async.postgres.dsn import in_database
-
-if TYPE_CHECKING:
-    from conference_async.client import ConferenceClient
 
 _log = logging.getLogger("conference_async.cli")
 
@@ -81,8 +79,8 @@ _OPERATION = Operation()
 async def worker(
     *,
     ledger: Database,
-    cps: Annotated[float, Parameter(validator=validators.Number(gt=0, lte=30))] = 1.0,
-    max_live: Annotated[int | None, Parameter(validator=validators.Number(gte=1))] = None,
+    direct: str | None = None,
+    served: Served = SERVED,
     operation: Operation = _OPERATION,
     account: Account = FROM_ENVIRONMENT,
 ) -> int:
@@ -95,16 +93,15 @@ async def worker(
 
     Args:
         ledger: The database.
-        cps: The account's calls per second, the same for all workers.
-        max_live: How many calls of the account may be live at once, in all workers together; not
-            counted if not given.
+        direct: The same database past a pooler, for notifications: postgresql://host/database.
+            Without it, workers behind a pooler look for jobs every second.
+        served: Whom it dials for, and how quickly.
         operation: What it says of itself.
         account: The account.
     """
     with log_lines(operation.log_format):
         try:
-            async with account.paced_by(_dsn(ledger), cps=cps, max_live=max_live) as client:
-                left = await _work(client, _dsn(ledger), cps, operation)
+            left = await _work(served, account, _dsn(ledger), direct, operation)
         except Exception as error:
             if operation.log_format == "text":
                 raise
@@ -114,18 +111,25 @@ async def worker(
     return UNKNOWN if left else DONE
 
 
-async def _work(client: "ConferenceClient", dsn: str, cps: float, operation: Operation) -> int:
+async def _work(
+    served: Served, account: Account, dsn: str, direct: str | None, operation: Operation
+) -> int:
     from conference_async.cli.measuring import measures
     from conference_async.cli.probes import probes
     from conference_async.dialer.workers.cluster_dialer import ClusterDialer
 
     measured = measures(scraped=operation.health is not None)
-    watched = client.with_options(telemetry=measured.telemetry)
-    await client.conferences.list(limit=1)  # wrong credentials and dead hosts end it here
     async with AsyncExitStack() as stack:
-        dialer = await stack.enter_async_context(ClusterDialer(watched, dsn))
+        whose, words = await stack.enter_async_context(
+            served.clients(account, dsn, measured.telemetry)
+        )
+        dialer = await stack.enter_async_context(ClusterDialer(whose, dsn, direct=direct))
         await dialer.check()
-        facts: dict[str, object] = {"event": "worker.started", "cps": cps, "version": __version__}
+        facts: dict[str, object] = {
+            "event": "worker.started",
+            "cps": served.cps,
+            "version": __version__,
+        }
         if operation.health is not None:
             facts["health"] = await stack.enter_async_context(
                 probes(
@@ -142,7 +146,7 @@ async def _work(client: "ConferenceClient", dsn: str, cps: float, operation: Ope
 
         stack.enter_context(on_interrupt(stop))
         answers = f"; answers on port {facts['health']}" if "health" in facts else ""
-        _log.info("at work at %g per second%s; Ctrl-C ends it", cps, answers, extra=facts)
+        _log.info("at work %s%s; Ctrl-C ends it", words, answers, extra=facts)
         left = await dialer.work()
         _log.info("stopped", extra={"event": "worker.stopped", "left": left})
         return left

@@ -78,3 +78,53 @@ async def test_a_file_that_is_not_there(elsewhere: "Shell", tmp_path: Path) -> N
     ended = await elsewhere.run("conferences", "--credentials", str(path))
     assert ended.code == 2
     assert ended.err.endswith("nothing: No such file or directory\n")
+
+
+MANY = """
+[[account]]
+account_sid = "AC00000000000000000000000000000001"
+auth_token = "secret-token"
+cps = 5
+
+[[account]]
+account_sid = "AC00000000000000000000000000000002"
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("auth_token = secret-token", "does not hold accounts as TOML"),
+        ('account_sid = "AC0"', "each below a line [[account]]"),
+        ("account = [5]", "account 1 in {path} is no table"),
+        ("account = 5", "each below a line [[account]]"),
+        (MANY, "set the environment variable TWILIO_AUTH_TOKEN"),
+        (MANY + 'token = "secret-token"', "account 2 in {path}: TWILIO_TOKEN is no setting"),
+        (MANY + 'auth_token = "secret-token"\ncps = 500', "account 2 in {path}: cps must be"),
+        (MANY + 'auth_token = "secret-token"\ncps = "fast"', "account 2 in {path}: cps must be"),
+        (MANY + 'auth_token = "secret-token"\nmax_live = "all"', "account 2 in {path}: max_live"),
+    ],
+)
+async def test_a_file_of_many_accounts_that_makes_no_sense(
+    elsewhere: "Shell", tmp_path: Path, text: str, words: str
+) -> None:
+    """It says which account is meant, and repeats nothing that is in it."""
+    path = guarded_file(tmp_path / "accounts.toml", text)
+    nowhere = ("--ledger", "postgresql://127.0.0.1:1/calls")
+    ended = await elsewhere.run("worker", *nowhere, "--account-from", path)
+    assert ended.code == 2
+    assert words.format(path=path) in ended.err
+    assert "secret-token" not in ended.err
+
+
+async def test_many_accounts_come_from_one_guarded_file(elsewhere: "Shell", tmp_path: Path) -> None:
+    """Nobody else may read it, and no other names accounts."""
+    path = tmp_path / "accounts.toml"
+    path.write_text(MANY)
+    path.chmod(0o640)
+    command = ("worker", "--ledger", "postgresql://127.0.0.1:1/calls", "--account-from", str(path))
+    ended = await elsewhere.run(*command)
+    assert "chmod 600" in ended.err
+    path.chmod(0o600)
+    ended = await elsewhere.run(*command, "--credentials", str(path))
+    assert "either --credentials or --account-from" in ended.err

@@ -30,7 +30,7 @@ from conference_async.postgres import session
 
 cluster_dialer.HEARTBEAT = 0.5
 cluster_dialer.STALLED = 2.5
-jobs.RECOVERY = "* * * * * *"
+jobs.LOOK_EVERY = 1.0
 session.SILENCE = 2.0
 queue_connections.SILENCE = 1.0
 supervision.FINISHING = 1.0

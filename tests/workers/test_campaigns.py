@@ -179,8 +179,8 @@ async def test_a_worker_in_this_process_outlives_its_server(
         await scene.dialer.submit(first)
         await scene.done(first)
         await asyncio.to_thread(own_postgres.kill)
-        await asyncio.to_thread(own_postgres.start)
         await scene.until(lambda: "and begins again" in caplog.text)
+        await asyncio.to_thread(own_postgres.start)
         with pytest.raises(ConfigurationError, match="works already"):
             await scene.dialer.work()
         await scene.dialer.submit(people(5, first.name))

@@ -18,6 +18,7 @@ from conference_async import (
     Credentials,
     Outcome,
     Plan,
+    PostgresJournal,
     Quorum,
     RetryPolicy,
     State,
@@ -30,6 +31,7 @@ from conference_async.dialer.workers.assignments import Assignment, assignment_o
 from conference_async.dialer.workers.attending import attend
 from conference_async.dialer.workers.claims import Claims
 from conference_async.dialer.workers.queue_connections import QueueConnections
+from conference_async.dialer.workers.recovery import Recovery
 from conference_async.dialer.workers.shared_campaign import SharedCampaign
 from conference_async.dialer.workers.turns import Turn
 from conference_async.emulator import Fault, Script
@@ -96,6 +98,20 @@ class Desk:
         assert await self.ledger.swap(before, claim)
         return claim
 
+    @property
+    def recovery(self) -> Recovery:
+        """Return what looks after the account's campaigns."""
+        account_sid = self.client.account_sid
+        return Recovery(self.session, {account_sid: jobs.queue_of(account_sid)}, stalled=30)
+
+    async def waits(self) -> bool:
+        """Look, and return whether there is somebody to call."""
+        return self.client.account_sid in (await self.recovery.look()).waiting
+
+    def caller(self) -> jobs.Caller:
+        """Return what does the worker's jobs."""
+        return jobs.Caller([self.client], self.session, stalled=30, concurrency=10)
+
     async def long_ago(self) -> None:
         """Let all that was written be written a minute ago."""
         await self.do("UPDATE conference_async_outcome SET changed = now() - interval '1 minute'")
@@ -108,6 +124,7 @@ class Desk:
             self.claims,
             worker=self.worker,
             concurrency=10,
+            contacts=PostgresJournal(self.scene.dsn),
             invite=nobody,
         )
 
@@ -227,7 +244,7 @@ async def test_what_a_dead_worker_held_is_free(desk: Desk) -> None:
     )
     assert alive
     assert len(first) == 1
-    assert all(await asyncio.gather(desk.claims.recover(), desk.claims.recover()))
+    assert all(await asyncio.gather(desk.waits(), desk.waits()))
     assert [row["worker"] for row in await desk.rows()] == [None, other, None]
     assert await desk.claims.claim(desk.worker, 3) == (False, [])
     _, taken = await desk.claims.claim(other, 3)
@@ -271,13 +288,13 @@ async def test_a_campaign_that_is_done_costs_no_look(desk: Desk) -> None:
     await desk.do(
         "UPDATE conference_async_outcome SET state = 'refused' WHERE ledger = %s", desk.plan.name
     )
-    assert not await desk.claims.recover()
+    assert not await desk.waits()
     busy = "SELECT busy FROM conference_async_campaign WHERE ledger = %s"
     assert not (await desk.do(busy, desk.plan.name))[0]["busy"]
     await desk.do(
         "UPDATE conference_async_outcome SET state = 'planned' WHERE ledger = %s", desk.plan.name
     )
-    assert await desk.claims.recover()
+    assert await desk.waits()
     assert (await desk.do(busy, desk.plan.name))[0]["busy"]
 
 
@@ -437,9 +454,9 @@ async def test_a_fault_of_ours_does_not_end_the_turn(
 
 async def test_a_worker_at_its_turn_hands_another_on(desk: Desk) -> None:
     """A little later, for another worker; and at once when it stops."""
-    caller = jobs.Caller(desk.client, desk.session, stalled=30, concurrency=10)
+    caller = desk.caller()
     await desk.do("DELETE FROM procrastinate_jobs WHERE status = 'todo'")
-    running = asyncio.create_task(caller.turn(desk.worker))
+    running = asyncio.create_task(caller.turn(desk.client.account_sid, desk.worker))
     waiting = (
         "SELECT args, scheduled_at > now() + interval '2 seconds' AS later"
         " FROM procrastinate_jobs WHERE status = 'todo' AND task_name ~ ':turn/'"
@@ -447,7 +464,7 @@ async def test_a_worker_at_its_turn_hands_another_on(desk: Desk) -> None:
     while not await desk.do(waiting):  # noqa: ASYNC110 -- in a database
         await asyncio.sleep(0.02)
     await desk.do("DELETE FROM procrastinate_jobs WHERE status = 'todo'")
-    await caller.turn(desk.worker, 3)
+    await caller.turn(desk.client.account_sid, desk.worker, 3)
     assert await desk.do(waiting) == [{"args": {"handed_on": 4}, "later": True}]
 
     await desk.do("DELETE FROM procrastinate_jobs WHERE status = 'todo'")
@@ -459,18 +476,18 @@ async def test_a_worker_at_its_turn_hands_another_on(desk: Desk) -> None:
 async def test_jobs_of_dead_workers_are_cleared_up(desk: Desk) -> None:
     """Ours are made again where there is something to do; another's on our queue is done again."""
     app = QueueConnections().app_on(desk.scene.dsn)
-    caller = jobs.Caller(desk.client, desk.session, stalled=30, concurrency=10)
+    caller = desk.caller()
     async with app.open_async():
-        await app.configure_task("another's", queue=caller.queue).defer_async()
+        await app.configure_task("another's", queue=caller.queues[0]).defer_async()
         manager = app.job_manager
-        while await manager.fetch_job(queues=[caller.queue], worker_id=desk.worker):
+        while await manager.fetch_job(queues=caller.queues, worker_id=desk.worker):
             pass
         await desk.do("DELETE FROM procrastinate_workers WHERE id = %s", desk.worker)
-        await asyncio.gather(caller.recover(app), caller.recover(app))
+        await asyncio.gather(caller.look(app), caller.look(app))
         found = await desk.do(
             "SELECT task_name, status::text FROM procrastinate_jobs WHERE queue_name = %s"
             " ORDER BY 1",
-            caller.queue,
+            caller.queues[0],
         )
     ours = f"conference_async:turn/{desk.client.account_sid}"
     assert [tuple(row.values()) for row in found] == [("another's", "todo"), (ours, "todo")]

@@ -34,8 +34,8 @@ async def test_a_worker_says_every_minute_what_it_did(
 ) -> None:
     """In that minute, and nothing twice; whoever was refused or is in doubt has a line at once."""
     caplog.set_level(logging.INFO, "conference_async.dialer")
-    pulse = Pulse(client, lambda: 7)
-    beat = asyncio.create_task(pulse.beat())
+    pulse = Pulse([client], lambda: 7)
+    beat = asyncio.create_task(pulse._beat())
     await asyncio.sleep(59)
     pulse.note("monday", 1, become(State.PLACED))
     pulse.note("monday", 2, become(State.PLACED))

@@ -1,5 +1,6 @@
 """Workers with the right to rows and no more, and workers behind a pooler."""
 
+import asyncio
 import os
 import shutil
 import subprocess
@@ -17,7 +18,9 @@ from blockbuster import BlockBuster
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from conference_async import ClusterDialer, SharedCampaign, State
+from conference_async.dialer.workers import jobs, queue_connections, supervision
 from conference_async.dialer.workers.standing import Standing
+from conference_async.postgres.notices import Notices
 from tests.workers.conftest import shell_on
 
 if TYPE_CHECKING:
@@ -149,3 +152,60 @@ async def test_workers_get_along_with_a_pooler_that_changes_sessions(
     with psycopg.connect(pooler, prepare_threshold=None) as server:
         left = server.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'")
         assert left.fetchone() == (0,)
+
+
+@pytest.mark.parametrize("past", [True, False])
+async def test_jobs_are_heard_of_past_a_pooler_or_looked_for(
+    past: bool,
+    pooler: str,
+    own_postgres: Any,
+    scene_on: "Callable[[str], Awaitable[Scene]]",
+    people: "People",
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """By a direct connection at once; without one by a look every second, as none is notified."""
+    monkeypatch.setattr(supervision, "POLL", 3600.0)
+    monkeypatch.setattr(jobs, "LOOK_EVERY", 3600.0)
+    if past:
+        monkeypatch.setattr(queue_connections, "_LOOK", 3600.0)
+    scene = await scene_on(pooler)
+    direct = own_postgres.where if past else None
+    async with ClusterDialer(scene.dialer._client, pooler, direct=direct) as dialer:
+        work = asyncio.create_task(dialer.work())
+        while not await workers_there(pooler):  # noqa: ASYNC110 -- in a database
+            await asyncio.sleep(0.05)
+        plan = people(3)
+        await scene.dialer.submit(plan)
+        assert (await scene.done(plan))[State.PLACED] == 3
+        dialer.stop()
+        await work
+
+
+async def test_notices_say_whether_they_come_through(pooler: str, own_postgres: Any) -> None:
+    """They do not behind a pooler, whose server hears them while nobody reads."""
+    heard, told = asyncio.Event(), []
+    behind, past = (
+        Notices(dsn, channels=["news"], purpose="a test", hear=hear, every=5)
+        for dsn, hear in (
+            (pooler, lambda *notice: told.append(notice)),
+            (own_postgres.where, lambda *_: heard.set()),
+        )
+    )
+    listening = [asyncio.create_task(each.listen()) for each in (behind, past)]
+    while not heard.is_set():
+        with psycopg.connect(pooler, autocommit=True, prepare_threshold=None) as server:
+            server.execute("SELECT pg_notify('news', 'something')")
+        await asyncio.sleep(0.05)
+    assert (behind.come_through, past.come_through, told) == (False, True, [])
+    for each in listening:
+        each.cancel()
+    await asyncio.wait(listening)
+    assert not past.come_through
+
+
+async def workers_there(dsn: str) -> int:
+    """Return how many workers are registered."""
+    async with await psycopg.AsyncConnection.connect(dsn, prepare_threshold=None) as server:
+        cursor = await server.execute("SELECT count(*) FROM procrastinate_workers")
+        (count,) = await cursor.fetchone() or (0,)
+        return int(count)

@@ -33,7 +33,7 @@ def drivers_may_read_their_files(no_blocking_calls: BlockBuster) -> None:
 @pytest.fixture(autouse=True)
 def looking_every_second(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let workers look for what is missing, and for who has joined, more often."""
-    monkeypatch.setattr(jobs, "RECOVERY", "* * * * * *")
+    monkeypatch.setattr(jobs, "LOOK_EVERY", 1.0)
 
 
 async def outcomes(scene: "Scene", plan: Plan) -> dict[str, Outcome]:

@@ -4,13 +4,14 @@ import asyncio
 import json
 import signal
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import pytest
 from blockbuster import BlockBuster
 
-from conference_async import State
+from conference_async import ClusterDialer, ConferenceClient, Credentials, State
 from tests.workers.conftest import shell_on
 
 if TYPE_CHECKING:
@@ -76,6 +77,44 @@ async def test_a_worker_tells_what_it_does(
     (pulse,) = [line for line in told if line.get("event") == "worker.pulse"]
     assert pulse["placed"] == 3
     assert "555867" not in json.dumps(told)
+
+
+async def test_a_worker_serves_the_accounts_of_a_file(
+    scene: "Scene", people: "People", tmp_path: Path
+) -> None:
+    """Each with its own credentials and pace; its lines hold no secret."""
+    other = scene.emulator.add_account()
+    mine = (scene.emulator.account_sid, scene.emulator.auth_token)
+    path = tmp_path / "accounts.toml"
+    path.write_text(
+        "".join(
+            f'[[account]]\naccount_sid = "{sid}"\nauth_token = "{token}"\ncps = {cps}\n'
+            for (sid, token), cps in ((mine, 30), ((other.sid, other.auth_token), 20))
+        )
+    )
+    path.chmod(0o600)
+    command = ("worker", "--ledger", scene.dsn, "--log-format", "json")
+    worker = await shell_on(scene.emulator).start(*command, "--account-from", str(path))
+    begun = await lines(worker.stderr, lambda line: line.get("event") == "worker.started")
+    plans = people(2), people(3)
+    await scene.dialer.submit(plans[0])
+    async with (
+        ConferenceClient(
+            Credentials(other.sid, other.auth_token), base_url=scene.emulator.base_url
+        ) as client,
+        ClusterDialer(client, scene.dsn) as dialer,
+    ):
+        await dialer.submit(plans[1])
+    assert [(await scene.done(plan))[State.PLACED] for plan in plans] == [2, 3]
+    worker.send_signal(signal.SIGTERM)
+    told = begun + await lines(worker.stderr, lambda line: line.get("event") == "worker.stopped")
+    assert await worker.wait() == 0
+
+    assert "for 2 accounts" in begun[-1]["message"]
+    (pulse,) = [line for line in told if line.get("event") == "worker.pulse"]
+    assert (pulse["placed"], pulse["cps"]) == (5, 50)
+    assert {mine[1], other.auth_token}.isdisjoint(json.dumps(told).split('"'))
+    assert len(other.starts) == 3
 
 
 async def test_a_worker_that_cannot_work_says_so_as_it_says_everything(

@@ -1,4 +1,4 @@
-"""Rows that a worker holds: claimed in batches, given back, and taken from workers that are dead.
+"""Rows that a worker holds: claimed in batches, and given back.
 
 A hold only keeps workers out of each other's way. That nobody is called twice is up to the write
 before each request, which lets one of them call; see `PostgresLedger.swap`.
@@ -20,30 +20,23 @@ GivenBack: TypeAlias = Mapping[int, tuple[float | None, int]]
 how often in a row they could not be sent."""
 
 # `now()` and not `clock_timestamp()` where an index is to serve it.
-_DUE: LiteralString = """
+DUE: LiteralString = """
 state = 'planned' AND worker IS NULL AND request IS NOT NULL AND not_before <= now()
 """
-_DOUBTFUL: LiteralString = """
+DOUBTFUL: LiteralString = """
 state = 'sending' AND worker IS NULL AND request IS NOT NULL AND not_before <= now()
 AND changed < now() - make_interval(secs => %(stalled)s)
 """
-_CAMPAIGNS: LiteralString = """
-SELECT ledger, priority,
+CAMPAIGNS: LiteralString = """
+SELECT ledger, account_sid, priority,
     standing = 'running' AND coalesce(ends_at, 'infinity') > clock_timestamp() AS going
 FROM conference_async_campaign
-WHERE account_sid = %(account_sid)s AND shared AND busy AND standing <> 'paused'
+WHERE account_sid = ANY(%(accounts)s) AND shared AND busy AND standing <> 'paused'
 """
-
-
-def _whole(query: LiteralString) -> LiteralString:
-    """Return a statement with the parts above in their places."""
-    campaigns = query.replace("<campaigns>", _CAMPAIGNS)
-    return campaigns.replace("<due>", _DUE).replace("<doubtful>", _DOUBTFUL)
-
-
 # Campaigns of one priority take turns, target by target. A worker that the queue has not heard of
 # for too long claims nothing: others have been told that it is dead.
-_CLAIM: LiteralString = _whole("""
+_CLAIM: LiteralString = (
+    """
 WITH alive AS MATERIALIZED (
     SELECT FROM procrastinate_workers WHERE id = %(worker)s
         AND last_heartbeat > clock_timestamp() - make_interval(secs => %(stalled)s)
@@ -75,7 +68,10 @@ WITH alive AS MATERIALIZED (
 )
 SELECT EXISTS (SELECT FROM alive) AS alive, claimed.*
 FROM (SELECT) AS always LEFT JOIN claimed ON true ORDER BY place
-""")
+""".replace("<campaigns>", CAMPAIGNS)
+    .replace("<due>", DUE)
+    .replace("<doubtful>", DOUBTFUL)
+)
 _GIVE_BACK: LiteralString = """
 UPDATE conference_async_outcome AS outcome
 SET worker = NULL, failures = given.failures,
@@ -88,39 +84,6 @@ _LET_GO: LiteralString = """
 UPDATE conference_async_outcome SET worker = NULL
 WHERE worker = %(worker)s AND number <> ALL(%(numbers)s::bigint[])
 """
-_TAKE: LiteralString = """
-UPDATE conference_async_outcome SET worker = NULL
-WHERE worker IS NOT NULL AND ledger IN (
-        SELECT ledger FROM conference_async_campaign WHERE account_sid = %(account_sid)s)
-    AND NOT EXISTS (
-        SELECT FROM procrastinate_workers AS known WHERE known.id = worker
-            AND last_heartbeat > clock_timestamp() - make_interval(secs => %(stalled)s))
-"""
-# All campaigns are asked each time, so that one that was taken for done by mistake is taken up.
-_KEEP_BUSY: LiteralString = """
-UPDATE conference_async_campaign AS campaign SET busy = found.busy FROM (
-    SELECT ledger, EXISTS (
-        SELECT FROM conference_async_outcome AS outcome
-        WHERE outcome.ledger = known.ledger AND state = 'planned' AND worker IS NULL
-            AND request IS NOT NULL
-    ) OR EXISTS (
-        SELECT FROM conference_async_outcome AS outcome
-        WHERE outcome.ledger = known.ledger AND state = 'sending'
-    ) AS busy
-    FROM conference_async_campaign AS known WHERE account_sid = %(account_sid)s AND shared
-) AS found
-WHERE campaign.ledger = found.ledger AND campaign.busy <> found.busy
-"""
-_WAITING: LiteralString = _whole("""
-SELECT EXISTS (
-    SELECT FROM (<campaigns>) AS campaigns WHERE EXISTS (
-        SELECT FROM conference_async_outcome AS outcome
-        WHERE outcome.ledger = campaigns.ledger AND campaigns.going AND <due>
-    ) OR EXISTS (
-        SELECT FROM conference_async_outcome AS outcome
-        WHERE outcome.ledger = campaigns.ledger AND <doubtful>)
-) AS waiting
-""")
 
 
 class Claims:
@@ -134,7 +97,7 @@ class Claims:
 
     def __init__(self, session: Session, account_sid: str, *, stalled: float) -> None:
         self._session = session
-        self._values: dict[str, Any] = {"account_sid": account_sid, "stalled": stalled}
+        self._values: dict[str, Any] = {"accounts": [account_sid], "stalled": stalled}
 
     async def claim(self, worker: int, most: int) -> tuple[bool, list[Assignment]]:
         """Take the next targets, in the order in which they are to be called.
@@ -179,17 +142,6 @@ class Claims:
             LedgerError: The server cannot be used.
         """
         await self._do(_LET_GO, worker=worker, numbers=but)
-
-    async def recover(self) -> bool:
-        """Take what dead workers hold; return whether anything waits for a worker.
-
-        Raises:
-            LedgerError: The server cannot be used.
-        """
-        await self._do(_TAKE)
-        await self._do(_KEEP_BUSY)
-        (row,) = await self._rows(_WAITING)
-        return bool(row["waiting"])
 
     async def _do(self, query: LiteralString, **values: object) -> None:
         async def work(connection: "AsyncConnection[DictRow]") -> None:

@@ -1,27 +1,25 @@
 """One campaign on many machines: plans are submitted to a database, and workers dial them."""
 
 import asyncio
-import logging
-import math
-from collections.abc import AsyncGenerator, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from importlib.util import find_spec
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, TypedDict, Unpack
+from typing import TYPE_CHECKING, Self, Unpack
 
 from conference_async.bounds import check_count, check_seconds
 from conference_async.client import ConferenceClient
-from conference_async.dialer.calling.known import memory_of
 from conference_async.dialer.ledger.place import split_name
-from conference_async.dialer.ledger.postgres import PostgresLedger, called
+from conference_async.dialer.ledger.postgres import PostgresLedger
 from conference_async.dialer.plan.plan import Plan
-from conference_async.dialer.rules.contact_rules import NO_RULES, ContactRules
-from conference_async.dialer.rules.hours import CallingHours
-from conference_async.dialer.rules.wishes import Quorum, Wishes, addresses
+from conference_async.dialer.rules.contact_rules import NO_RULES
+from conference_async.dialer.rules.wishes import Wishes, addresses
+from conference_async.dialer.workers.accounts import Accounts, know, opened
+from conference_async.dialer.workers.options import SubmitOptions, refuse_unknown
 from conference_async.dialer.workers.readiness import asked
 from conference_async.errors import ConfigurationError
-from conference_async.pace.local import CreateLimit
+from conference_async.postgres.dsn import check_dsn
 from conference_async.postgres.session import Session
 
 if TYPE_CHECKING:
@@ -30,7 +28,7 @@ if TYPE_CHECKING:
     from conference_async.dialer.workers.jobs import Caller
     from conference_async.dialer.workers.submission import Submission
 
-HEARTBEAT = 2.0
+HEARTBEAT = 2.5
 """Seconds between two signs of life of a worker."""
 
 STALLED = 10.0
@@ -45,44 +43,6 @@ EMBEDDED_STALLED = 45.0
 
 _UPGRADING = 3600.0
 """Seconds that an index on tables of many millions may take."""
-
-_log = logging.getLogger("conference_async.dialer")
-
-
-class SubmitOptions(TypedDict, total=False):
-    """How workers are to dial a plan."""
-
-    priority: int
-    """Campaigns of a higher one go first; those of one take turns. 0 if not given."""
-
-    redial_unknown: bool
-    """Whether targets whose outcome stayed unknown are called again, with the same label. **It can
-    ring a phone twice**, if the first call is already over."""
-
-    do_not_call: Iterable[str]
-    """Addresses to skip, as for a `Dialer`. Numbers that are listed later are skipped once the plan
-    is submitted again."""
-
-    deadline: float | None
-    """Seconds from now after which no more calls are started, by the server's clock. The campaign
-    is ``ended`` then, and what is left stays planned; resuming it or submitting it again goes
-    on."""
-
-    hours: CallingHours | None
-    """When targets may be called, in their own time zones. Others wait in the database, for days if
-    need be, and are skipped if their time never comes or comes after the deadline."""
-
-    rules: ContactRules
-    """Who may be called, when, and how often. Limits hold for all of the account's campaigns in the
-    database. A worker of an older version knows hours only: stop those first."""
-
-    quorum: Quorum | None
-    """When enough have joined. Workers look every 5 seconds, whatever its `poll` says; its
-    `deadline` counts from now, and is one for the whole campaign."""
-
-    keep_missing: bool
-    """Whether to call also those who were submitted before and are in the plan no more; they are
-    skipped if not given."""
 
 
 class ClusterDialer:
@@ -116,14 +76,32 @@ class ClusterDialer:
     It does not promise an order. Nobody is called again because a call did not reach them, unless
     `SharedCampaign.call_again` says so.
 
-    A worker needs about seven connections. The rows hold phone numbers and whole requests, SIP
-    passwords included: guard the database accordingly.
+    **Many accounts** are served by one worker that is given an async generator function instead of
+    a client. `work` asks it once, for one client per account, each with a limit of its account::
+
+        async def accounts():
+            for credentials in mine:
+                limit = PostgresLimit(dsn, cps=5, account=credentials.account_sid)
+                yield ConferenceClient(credentials, limit=limit)
+
+
+        async with ClusterDialer(accounts, dsn) as dialer:
+            await dialer.work()
+
+    When `work` ends it has closed what was yielded: the clients, and those of their limits that
+    can be closed. An account that the service refuses pauses its own campaigns, and no others.
+
+    A worker needs about seven connections, ten at most, however many accounts it serves. The rows
+    hold phone numbers and whole requests, SIP passwords included: guard the database accordingly.
 
     Args:
-        client: What calls, for workers; submitting only asks it for the account.
+        client: What calls, for workers; submitting only asks it for the account. A function that
+            yields clients (`Accounts`) makes a worker of many accounts, which cannot submit.
         dsn: A connection string or URL as libpq reads them.
-        concurrency: How many targets this worker has in hand; 10 and two seconds' worth of calls
-            if not given.
+        concurrency: How many targets of an account this worker has in hand; 10 and two seconds'
+            worth of calls if not given.
+        direct: A connection string that leads to the same database past a pooler, for
+            notifications. Where they do not come through, workers look for jobs every second.
 
     Raises:
         ConfigurationError: The extra ``cluster`` is not installed, the string is not one, or
@@ -131,17 +109,25 @@ class ClusterDialer:
     """
 
     def __init__(
-        self, client: ConferenceClient, dsn: str, *, concurrency: int | None = None
+        self,
+        client: ConferenceClient | Accounts,
+        dsn: str,
+        *,
+        concurrency: int | None = None,
+        direct: str | None = None,
     ) -> None:
         dsn, _ = split_name(dsn)
         if concurrency is not None:
             check_count("concurrency", concurrency)
+        if direct is not None:
+            check_dsn(direct, "ClusterDialer")
         self._session = Session(dsn, greet=None)
         _check_queue()
-        self._client = client
+        self._given = client
         self._dsn = dsn
-        self._memory = memory_of(partial(called, self._session, client.account_sid))
-        self._concurrency = concurrency or 10 + 2 * math.ceil(min(client.limit.cps, 30))
+        self._direct = direct
+        self._known = AsyncExitStack()
+        self._concurrency = concurrency
         self._stop = asyncio.Event()
         self._working = False
         self._embedded: list[Caller] = []
@@ -191,7 +177,8 @@ class ClusterDialer:
 
     async def __aenter__(self) -> Self:
         await self._session.open()
-        self._client.register.add(self._memory)
+        if isinstance(self._given, ConferenceClient):
+            know(self._given, self._session, self._known)
         return self
 
     async def __aexit__(
@@ -200,8 +187,22 @@ class ClusterDialer:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._client.register.remove(self._memory)
+        await self._known.aclose()
         await self._session.aclose()
+
+    @property
+    def _client(self) -> ConferenceClient:
+        """The client that was given.
+
+        Raises:
+            ConfigurationError: It was a function that yields many.
+        """
+        if not isinstance(self._given, ConferenceClient):
+            raise ConfigurationError(
+                "this dialler works for many accounts; for this, make one with a client of the "
+                "account that is meant"
+            )
+        return self._given
 
     async def submit(
         self, plan: Plan, *, name: str | None = None, **options: Unpack[SubmitOptions]
@@ -254,7 +255,7 @@ class ClusterDialer:
         """
         from conference_async.dialer.workers.submission import Order, staged
 
-        _refuse_unknown(options)
+        refuse_unknown(options)
         priority = options.get("priority", 0)
         check_count("priority", priority, least=-(2**31))
         order = Order(
@@ -294,12 +295,15 @@ class ClusterDialer:
         Raises:
             ConfigurationError: `stalled` is no time.
         """
+        check_seconds("stalled", stalled, zero=False)
+        caller = self._caller([self._client], stalled)
+        self._embedded.append(caller)
+        return caller.tasks(periodic=True)
+
+    def _caller(self, clients: list[ConferenceClient], stalled: float) -> "Caller":
         from conference_async.dialer.workers.jobs import Caller
 
-        check_seconds("stalled", stalled, zero=False)
-        caller = Caller(self._client, self._session, stalled=stalled, concurrency=self._concurrency)
-        self._embedded.append(caller)
-        return caller.tasks()
+        return Caller(clients, self._session, stalled=stalled, concurrency=self._concurrency)
 
     async def check(self) -> None:
         """Look whether this database is one that workers can work with; `work` does it, too.
@@ -312,9 +316,13 @@ class ClusterDialer:
 
         await self._session.open()
         await self._session.run(check_queue, patience=0)
+        if self._direct is not None:
+            direct = Session(self._direct, greet=None, purpose="the direct connection")
+            await direct.open()
+            await direct.aclose()
 
     async def work(self) -> int:
-        """Call the targets of all campaigns of the account, until `stop`.
+        """Call the targets of all campaigns of the account, or of all accounts, until `stop`.
 
         A server that goes away is waited for without end. Cancelling is as good as stopping: calls
         that are under way are finished and written down first, unless the service or the database
@@ -325,26 +333,30 @@ class ClusterDialer:
             How many calls were left: it is not known yet what became of them.
 
         Raises:
-            ConfigurationError: It works already; or the database was not set up, or does not let
-                us do what has to be done.
+            ConfigurationError: It works already; the database was not set up, or does not let us
+                do what has to be done; or there is no account, or one twice.
             LedgerError: The server cannot be reached at the start.
         """
         if self._working:
             raise ConfigurationError("this dialler works already; make another one")
-        from conference_async.dialer.workers.jobs import Caller
         from conference_async.dialer.workers.supervision import Supervisor
 
-        _check_limit(self._client)
         await self.check()
         self._working = True
-        caller = Caller(self._client, self._session, stalled=STALLED, concurrency=self._concurrency)
-        pulse = asyncio.create_task(caller.pulse.beat())
-        supervisor = Supervisor(caller, self._session, heartbeat=HEARTBEAT, stalled=STALLED)
         try:
-            return await supervisor.run(self._stop)
+            async with AsyncExitStack() as stack:
+                clients = await stack.enter_async_context(opened(self._given, self._session))
+                caller = self._caller(clients, STALLED)
+                supervisor = Supervisor(
+                    caller,
+                    self._session,
+                    heartbeat=HEARTBEAT,
+                    stalled=STALLED,
+                    direct=self._direct,
+                )
+                stack.enter_context(caller.pulse.beating())
+                return await supervisor.run(self._stop)
         finally:
-            pulse.cancel()
-            caller.pulse.say()
             self._working = False
             self._stop = asyncio.Event()  # the next `work` may be under another event loop
 
@@ -365,23 +377,8 @@ class ClusterDialer:
         return f"<ClusterDialer {'at work' if self._working else 'idle'}>"
 
 
-def _refuse_unknown(options: SubmitOptions) -> None:
-    unknown = sorted(options.keys() - SubmitOptions.__annotations__.keys())
-    if unknown:
-        raise ConfigurationError(f"{unknown[0]} is no option of submit (see SubmitOptions)")
-
-
 def _check_queue() -> None:
     if find_spec("procrastinate") is None:
         raise ConfigurationError(
             "ClusterDialer needs procrastinate: pip install conference-async[cluster]"
-        )
-
-
-def _check_limit(client: ConferenceClient) -> None:
-    if isinstance(client.limit, CreateLimit):
-        _log.warning(
-            "this worker keeps a pace of its own, %g per second, beside those of the others; give "
-            "its client a limit that they share, such as PostgresLimit",
-            client.limit.cps,
         )

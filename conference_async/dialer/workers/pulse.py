@@ -8,10 +8,12 @@ import asyncio
 import logging
 import math
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 
 from conference_async.client import ConferenceClient
 from conference_async.dialer.ledger.outcome import Outcome
+from conference_async.pace.contract import LimitSnapshot
 from conference_async.privacy import one_line
 from conference_async.sending.entries import State
 
@@ -25,12 +27,12 @@ class Pulse:
     """Counts what becomes of a worker's targets.
 
     Args:
-        client: What calls.
+        clients: What calls; of several, their sums are said.
         in_hand: Returns how many targets the worker holds.
     """
 
-    def __init__(self, client: ConferenceClient, in_hand: Callable[[], int]) -> None:
-        self._client = client
+    def __init__(self, clients: Sequence[ConferenceClient], in_hand: Callable[[], int]) -> None:
+        self._limits = [client.limit for client in clients]
         self._in_hand = in_hand
         self._ended = Counter[State]()
         self._said = math.nan
@@ -62,8 +64,17 @@ class Pulse:
             },
         )
 
-    async def beat(self) -> None:
-        """Say what was done, every minute, until it is cancelled."""
+    @contextmanager
+    def beating(self) -> Generator[None]:
+        """Say what was done, every minute and in the end."""
+        task = asyncio.create_task(self._beat())
+        try:
+            yield
+        finally:
+            task.cancel()
+            self.say()
+
+    async def _beat(self) -> None:
         self._said = asyncio.get_running_loop().time()
         while True:
             await asyncio.sleep(EVERY)
@@ -73,7 +84,8 @@ class Pulse:
         """Say what was done since the last time."""
         ended, self._ended = self._ended, Counter[State]()
         said, self._said = self._said, asyncio.get_running_loop().time()
-        snapshot, in_hand = self._client.limit.snapshot(), self._in_hand()
+        limits, in_hand = [limit.snapshot() for limit in self._limits], self._in_hand()
+        cps = sum(limit.cps for limit in limits)
         counts = {state.value: ended[state] for state in _SAID}
         _log.info(
             "in %.0f s %s; %d in hand; at %g per second",
@@ -81,19 +93,23 @@ class Pulse:
             ", ".join(f"{number} {state}" for state, number in counts.items() if number)
             or "nothing",
             in_hand,
-            snapshot.cps,
+            cps,
             extra={
                 "event": "worker.pulse",
                 "seconds": round(self._said - said, 1),
                 **counts,
                 "in_hand": in_hand,
-                "waiting": snapshot.waiting,
-                "cps": snapshot.cps,
-                "effective_cps": snapshot.effective_cps,
-                "queue_time": snapshot.queue_time,
-                "live": snapshot.live,
+                "waiting": sum(limit.waiting for limit in limits),
+                "cps": cps,
+                "effective_cps": sum(limit.effective_cps for limit in limits),
+                "queue_time": max(limit.queue_time for limit in limits),
+                "live": sum(live) if (live := _counted(limits)) else None,
             },
         )
+
+
+def _counted(limits: list[LimitSnapshot]) -> list[int]:
+    return [limit.live for limit in limits if limit.live is not None]
 
 
 _SAID = (State.PLACED, State.REFUSED, State.UNKNOWN, State.SKIPPED, State.PLANNED)

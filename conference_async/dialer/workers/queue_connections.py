@@ -1,33 +1,45 @@
 """The queue's own connections, which a server that does not answer holds for seconds at most."""
 
+import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Any, LiteralString, TypeVar
+from typing import Any, LiteralString, TypeAlias, TypeVar
 from weakref import WeakSet
 
 from procrastinate import App
+from procrastinate.connector import Notify
 from procrastinate.exceptions import ConnectorException
 from procrastinate.psycopg_connector import PsycopgConnector
 from procrastinate.sql import queries
-from psycopg import AsyncConnection, Notify
+from psycopg import AsyncConnection
 from psycopg.abc import PQGen
 from psycopg.rows import TupleRow
+from psycopg_pool import AsyncConnectionPool
 
 from conference_async.postgres.dsn import lively
+from conference_async.postgres.notices import Notices
 from conference_async.postgres.silence import hang_up, within
 
 SILENCE = 5.0
 """Seconds that the server may take over one statement of the queue's, all of which are short."""
 
-_ROUND = 5.0
-"""Seconds of silence after which the server is asked whether it is still there to notify."""
+_ROUND = 30.0
+"""Seconds without a notice after which the server is asked whether it is still there to notify;
+signs of life are more frequent, and the silence of one connection ends all of them."""
+
+_LOOK = 1.0
+"""Seconds between two looks for jobs where notices do not come through."""
+
+_TO_DO = '{"type": "job_inserted"}'
+"""What the queue says when there is a job; here, that there may be one."""
 
 _WAIT_FOR_ONE = 5.0
-_AT_MOST = 4
+_AT_MOST = 3
 _log = logging.getLogger("conference_async.dialer")
 
 RV = TypeVar("RV")
+_Hear: TypeAlias = Callable[[str, str], object]
 
 
 class _QueueConnection(AsyncConnection[TupleRow]):
@@ -47,28 +59,52 @@ class _QueueConnection(AsyncConnection[TupleRow]):
         work = partial(super().wait, gen, interval)
         return await within(self, SILENCE, work, silent=self.silent)
 
-    def notifies(
-        self, *, timeout: float | None = None, stop_after: int | None = None
-    ) -> AsyncGenerator[Notify]:
-        """Yield notifications, for a while: then whoever listens asks for a sign of life."""
-        return super().notifies(
-            timeout=_ROUND if timeout is None else timeout, stop_after=stop_after
-        )
+    def hang_up(self) -> None:
+        """End it."""
+        hang_up(self)
 
 
 class _Connector(PsycopgConnector):
-    """A connector whose worker need not be able to say that a job is over.
+    """A connector that hears by a connection of ours, and need not say that a job is over."""
 
-    Others may have found it to be a dead worker's, or will: nobody waits for the failure to say
-    so, and asyncio would write a traceback of it.
-    """
+    notices_on: Callable[[list[str], _Hear], Notices]
+    """Makes what hears of jobs, of channels and of what to call with each notice."""
+
+    async def listen_notify(self, on_notification: Notify, channels: Iterable[str]) -> None:
+        """Tell of jobs; while notices do not come through, that there may be one, every second."""
+        heard = asyncio.Queue[tuple[str, str]]()
+        channels = list(channels)
+
+        def hear(channel: str, payload: str) -> None:
+            heard.put_nowait((channel, payload))
+
+        notices = self.notices_on(channels, hear)
+        listening = asyncio.create_task(notices.listen())
+        try:
+            while not listening.done():
+                try:
+                    async with asyncio.timeout(_LOOK):
+                        channel, payload = await heard.get()
+                except TimeoutError:
+                    if notices.come_through:
+                        continue
+                    channel, payload = channels[0], _TO_DO
+                await on_notification(channel=channel, payload=payload)
+            await listening
+        finally:
+            listening.cancel()
+            await asyncio.wait({listening})
 
     async def execute_query_async(
         self,
         query: LiteralString,
         **arguments: Any,  # noqa: ANN401 -- the connector's signature
     ) -> None:
-        """Do something that gives no answer."""
+        """Do something that gives no answer.
+
+        Others may have found a job that is over to be a dead worker's, or will: nobody waits for
+        the failure to say so, and asyncio would write a traceback of it.
+        """
         try:
             await super().execute_query_async(query, **arguments)
         except ConnectorException as error:
@@ -81,25 +117,31 @@ class QueueConnections:
     """The connections of one worker to the queue.
 
     Once one of them is found to lead nowhere, all of them are made again: they are of one age.
+
+    Args:
+        direct: A connection string that leads past a pooler, for notices; if None, they are
+            waited for where all else is asked.
     """
 
-    def __init__(self) -> None:
-        self._open: WeakSet[_QueueConnection] = WeakSet()
+    def __init__(self, direct: str | None = None) -> None:
+        self._direct = direct
+        self._open: WeakSet[_QueueConnection | Notices] = WeakSet()
 
     def app_on(self, dsn: str) -> App:
         """Return an app on these connections to a database."""
-        return App(
-            connector=_Connector(
-                conninfo=lively(dsn),
-                connection_class=_QueueConnection,
-                # Unprepared, so that it works through a pooler that changes sessions.
-                kwargs={"prepare_threshold": None},
-                configure=self._begin,
-                min_size=1,
-                max_size=_AT_MOST,
-                timeout=_WAIT_FOR_ONE,
-            )
+        connector = _Connector(
+            pool_factory=_pool,
+            conninfo=lively(dsn),
+            connection_class=_QueueConnection,
+            # Unprepared, so that it works through a pooler that changes sessions.
+            kwargs={"prepare_threshold": None},
+            configure=self._begin,
+            min_size=1,
+            max_size=_AT_MOST,
+            timeout=_WAIT_FOR_ONE,
         )
+        connector.notices_on = partial(self._notices_on, self._direct or dsn)
+        return App(connector=connector)
 
     async def _begin(self, connection: AsyncConnection[Any]) -> None:
         await connection.set_autocommit(True)  # it is one statement at a time
@@ -110,4 +152,26 @@ class QueueConnections:
     def hang_up(self) -> None:
         """End all of them."""
         for each in list(self._open):
-            hang_up(each)
+            each.hang_up()
+
+    def _notices_on(self, dsn: str, channels: list[str], hear: _Hear) -> Notices:
+        notices = Notices(
+            dsn,
+            channels=channels,
+            purpose="the queue in PostgreSQL",
+            hear=hear,
+            begun=partial(hear, channels[0], _TO_DO),
+            every=_ROUND,
+        )
+        self._open.add(notices)
+        return notices
+
+
+def _pool(*, check: object, **arguments: Any) -> AsyncConnectionPool[Any]:  # noqa: ANN401, ARG001 -- the connector's signature
+    """Return a pool that asks no server for each statement whether it is there."""
+    return AsyncConnectionPool(check=_still_open, **arguments)
+
+
+async def _still_open(connection: AsyncConnection[Any]) -> None:
+    """Look whether the server has hung up; one that is silent is found by its silence."""
+    connection.pgconn.consume_input()

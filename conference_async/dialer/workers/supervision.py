@@ -3,6 +3,8 @@
 import asyncio
 import logging
 
+from procrastinate import App
+
 from conference_async.backoff import Backoff
 from conference_async.dialer.workers.jobs import AT_ONCE, Caller
 from conference_async.dialer.workers.queue_connections import QueueConnections
@@ -21,6 +23,9 @@ FINISHING = 10.0
 LEAVING = 3.0
 """Seconds for what is left to notice that it is."""
 
+POLL = 5.0
+"""Seconds between two looks for jobs whose time has come; all others are notified of."""
+
 _TICK = 1.0
 _BACKOFF = Backoff(0.25, 2.0)
 _log = logging.getLogger("conference_async.dialer")
@@ -34,15 +39,23 @@ class Supervisor:
         session: Where the ledgers are.
         heartbeat: Seconds between two signs of life.
         stalled: Seconds without one after which a worker is taken for dead.
+        direct: As for `QueueConnections`.
     """
 
     def __init__(
-        self, caller: Caller, session: Session, *, heartbeat: float, stalled: float
+        self,
+        caller: Caller,
+        session: Session,
+        *,
+        heartbeat: float,
+        stalled: float,
+        direct: str | None = None,
     ) -> None:
         self._caller = caller
         self._session = session
         self._heartbeat = heartbeat
         self._stalled = stalled
+        self._direct = direct
         self._connections = QueueConnections()
 
     async def run(self, stop: asyncio.Event) -> int:
@@ -91,21 +104,29 @@ class Supervisor:
         Such a server may answer and write nothing, and its connections would stay in the pool.
         """
         await self._session.run(check_queue, patience=0)
-        self._connections = QueueConnections()
+        self._connections = QueueConnections(self._direct)
         app = self._connections.app_on(self._session.dsn)
         app.add_tasks_from(self._caller.tasks(), namespace="conference_async")
         async with app.open_async():
-            await app.run_worker_async(
-                queues=[self._caller.queue],
-                concurrency=AT_ONCE,
-                fetch_job_polling_interval=1.0,
-                update_heartbeat_interval=self._heartbeat,
-                stalled_worker_timeout=self._stalled,
-                # A turn does not end by itself: it is cancelled, and finishes its calls.
-                shutdown_graceful_timeout=0,
-                delete_jobs="successful",
-                install_signal_handlers=False,
-            )
+            looking = asyncio.create_task(self._caller.keep_looking(app))
+            try:
+                await self._run(app)
+            finally:
+                looking.cancel()
+
+    async def _run(self, app: App) -> None:
+        queues = self._caller.queues
+        await app.run_worker_async(
+            queues=queues,
+            concurrency=AT_ONCE * len(queues),
+            fetch_job_polling_interval=POLL,
+            update_heartbeat_interval=self._heartbeat,
+            stalled_worker_timeout=self._stalled,
+            # A turn does not end by itself: it is cancelled, and finishes its calls.
+            shutdown_graceful_timeout=0,
+            delete_jobs="successful",
+            install_signal_handlers=False,
+        )
 
     async def _end(self, worker: "asyncio.Task[None]", *, for_good: bool) -> int:
         """End a worker, if it has not ended; return how many calls had to be left."""

@@ -58,6 +58,11 @@ def in_line(cps: float) -> int:
     return 2 + math.ceil(min(cps, MAX_CPS))
 
 
+def in_hand_at(cps: float) -> int:
+    """Return how many targets a worker has in hand at this pace: two seconds' worth, and ten."""
+    return 10 + 2 * math.ceil(min(cps, MAX_CPS))
+
+
 class Turn:
     """One worker's turn.
 
@@ -67,6 +72,7 @@ class Turn:
         claims: Where it takes its targets from.
         worker: The worker, by its number in the queue.
         concurrency: How many targets it has in hand at most.
+        contacts: Where it is written down how often numbers were called.
         invite: Awaited once, when there is more to do than this worker has room for.
         tell: Called with a campaign's ledger, a row's number, and what became of that target.
     """
@@ -79,6 +85,7 @@ class Turn:
         *,
         worker: int,
         concurrency: int,
+        contacts: PostgresJournal,
         invite: Callable[[], Awaitable[None]],
         tell: Callable[[str, int, Outcome], None] | None = None,
     ) -> None:
@@ -97,7 +104,7 @@ class Turn:
         self._room = asyncio.Event()
         self._stopped = asyncio.Event()
         self._soon = 0.0
-        self._contacts = PostgresJournal(session.dsn)
+        self._contacts = contacts
 
     @property
     def in_hand(self) -> int:
@@ -133,7 +140,6 @@ class Turn:
         finally:
             self.stop()
             await _whole(self._finish())
-            await _whole(self._contacts.aclose())
 
     async def _finish(self) -> None:
         while self._in_hand:

@@ -1,0 +1,100 @@
+"""Notices of a PostgreSQL, and whether they come through: behind a pooler they do not."""
+
+import asyncio
+import secrets
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from conference_async.backoff import Backoff
+from conference_async.postgres.connection import Connection
+
+if TYPE_CHECKING:
+    from psycopg import AsyncConnection
+    from psycopg.rows import DictRow
+
+_SILENCE = 15.0
+"""Seconds that the server may take over anything but the wait for a notice."""
+
+_BACKOFF = Backoff(first=0.1, most=5.0)
+
+
+class Notices:
+    """A connection that hears what is notified of, for as long as `listen` runs.
+
+    Each connection proves itself: another one notifies it once. Until that, or any other notice,
+    has come through, whoever waits for notices has to look by itself.
+
+    Args:
+        dsn: A connection string or URL as libpq reads them, best one past any pooler.
+        channels: What to listen to.
+        purpose: What it is for, as the beginning of a sentence.
+        hear: Called with the channel and the payload of each notice.
+        begun: Called when it listens from now on: what came before was not heard.
+        every: Seconds without a notice after which the server is asked whether it is still there.
+    """
+
+    def __init__(
+        self,
+        dsn: str,
+        *,
+        channels: Sequence[str],
+        purpose: str,
+        hear: Callable[[str, str], object],
+        begun: Callable[[], object] = lambda: None,
+        every: float,
+    ) -> None:
+        self.come_through: bool = False
+        """Whether nobody has to look by itself."""
+        self._channels = channels
+        self._hear = hear
+        self._begun = begun
+        self._every = every
+        self._proof = f"hello {secrets.token_hex(8)}"
+        self._connection = Connection(
+            dsn, silence=every + _SILENCE, purpose=purpose, greet=self._begin
+        )
+        self._herald = Connection(dsn, silence=_SILENCE, purpose=purpose)
+
+    async def listen(self) -> None:
+        """Hear what there is, and connect again whenever that fails, until it is cancelled."""
+        from psycopg import Error
+
+        failures = 0
+        try:
+            while True:
+                try:
+                    await self._connection.run(self._listen)
+                    failures = 0
+                except (Error, OSError):
+                    failures += 1
+                    self.come_through = False
+                    await asyncio.sleep(_BACKOFF.delay(failures))
+        finally:
+            self.come_through = False
+            self._connection.drop()
+            self._herald.drop()
+
+    def hang_up(self) -> None:
+        """Connect again: what there is may lead nowhere."""
+        self._connection.hang_up()
+
+    async def _begin(self, connection: "AsyncConnection[DictRow]") -> None:
+        from psycopg.sql import SQL, Identifier
+
+        await connection.execute(
+            SQL("; ").join(SQL("LISTEN {}").format(Identifier(each)) for each in self._channels)
+        )
+        self._begun()
+        await self._herald.run(self._prove)
+        self._herald.drop()
+
+    async def _prove(self, connection: "AsyncConnection[DictRow]") -> None:
+        await connection.execute("SELECT pg_notify(%s, %s)", (self._channels[0], self._proof))
+
+    async def _listen(self, connection: "AsyncConnection[DictRow]") -> None:
+        async for notice in connection.notifies(timeout=self._every):
+            self.come_through = True
+            if notice.payload != self._proof:
+                self._hear(notice.channel, notice.payload)
+        # A server that vanished sends nothing either.
+        await connection.execute("SELECT")
