@@ -92,7 +92,7 @@ def _tables(path: Path) -> list[Any]:
 
 
 def _read(
-    whose: str, table: Any, dsn: str, usual: Mapping[str, Any]
+    whose: str, table: Mapping[str, Any], dsn: str, usual: Mapping[str, Any]
 ) -> "tuple[Credentials, Limit]":
     from conference_async.credentials import Credentials
     from conference_async.pace.postgres import PostgresLimit
