@@ -88,7 +88,7 @@ class Departure:
         self.ticket = ticket
         self.in_front = True
         self.let_go = False
-        self.waited = False
+        self.waited = departures.line.ahead(Priority.BULK) > 0
         self.taken: Slot | None = None
         self._departures = departures
 
@@ -162,7 +162,6 @@ class Departures:
     async def turn(self, priority: Priority, ticket: int) -> AsyncGenerator[Departure, None]:
         """Wait for the front of the line and hold it inside the ``async with``."""
         departure = Departure(self, priority, ticket)
-        departure.waited = self.line.ahead(Priority.BULK) > 0
         if priority is Priority.INTERACTIVE:
             self._slots.alarm.ring()  # a bulk create at the front may have to make room
         self._present[priority].add(departure)

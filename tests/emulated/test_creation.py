@@ -376,6 +376,32 @@ async def test_a_slot_that_does_not_come_in_time_fails_at_the_deadline(emulator:
     assert emulator.rings(TO) == 0
 
 
+async def test_a_slot_that_does_not_come_in_time_at_the_wire_sends_nothing(
+    emulator: Emulator,
+) -> None:
+    """The way took five seconds of late, so all set out at once; the last slot is too late."""
+
+    async def slow(_label: str | None, _attempt: int) -> None:
+        await asyncio.sleep(5)
+
+    async with paced(emulator, 1) as client:
+        view = client.with_options(before_send=slow)
+        await dial(view.conferences("standup"))
+        assert now() == pytest.approx(5, abs=1e-3)
+        room = view.conferences("standup")
+        others = [asyncio.create_task(dial(room, to=f"+1555867{i:04}")) for i in range(2)]
+        await asyncio.sleep(0)
+        task = asyncio.create_task(dial(view.with_options(deadline=6.5).conferences("standup")))
+
+        with pytest.raises(DeadlineExceeded):
+            await task
+
+        assert now() == pytest.approx(11.5, abs=1e-3)
+        await asyncio.gather(*others)
+    assert emulator.starts == pytest.approx([5, 10, 11], abs=1e-3)
+    assert emulator.rings(TO) == 1
+
+
 async def test_a_deadline_in_flight_leaves_the_outcome_unknown(
     client: ConferenceClient, emulator: Emulator
 ) -> None:

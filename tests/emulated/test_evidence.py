@@ -428,6 +428,25 @@ async def test_when_absent_sends_nothing_again_that_may_have_rung(
     assert emulator.count("create") == 2
 
 
+async def test_what_is_known_to_be_absent_is_sent_again_without_a_budget(
+    client: ConferenceClient, emulator: Emulator
+) -> None:
+    """Ten repeats on the mere chance have spent it; one that cannot ring twice costs nothing."""
+    policy = RetryPolicy(attempts=20, base=0, lookups=1, settled=0)
+    emulator.faults.add(Fault.FAIL_500, times=None)
+    for kind in ("conferences.list", "calls.list"):
+        emulator.faults.add(Fault.FAIL_503, on=kind, times=None)
+    await doubt(client.with_options(retry_unknown=True, retry=policy))
+    assert emulator.count("create") == 11
+    emulator.faults.clear()
+    emulator.faults.add(Fault.FAIL_500)
+
+    await dial(client.with_options(retry_unknown="when-absent", retry=policy))
+
+    assert emulator.count("create") == 13
+    assert emulator.rings(TO) == 1
+
+
 async def test_a_repeat_that_is_refused_is_refused(
     client: ConferenceClient, emulator: Emulator
 ) -> None:
@@ -711,6 +730,69 @@ async def test_a_call_that_was_found_is_nobody_elses(
     assert await asked("bob") is None
     assert looks[-1] == "absent"
     assert await asked("alice") == call.call_sid
+
+
+async def test_what_was_known_when_it_was_in_doubt_is_known_when_it_is_asked_again(
+    client: ConferenceClient, emulator: Emulator
+) -> None:
+    """Calls of other creates are remembered for a quarter of an hour, and in the error for good."""
+    emulator.script("5310", Script(outcome="busy", after=0))
+    await dial(client)
+    emulator.faults.add(Fault.FAIL_500)
+    unknown = await doubt(client.with_options(deadline=5))
+    await asyncio.sleep(1000)
+    await dial(client, "+15558675311")
+
+    assert await unknown.reconcile(client) is None
+    assert unknown.absent
+
+
+async def test_a_create_that_is_asked_for_again_by_its_label_is_the_same(
+    client: ConferenceClient, emulator: Emulator
+) -> None:
+    """The doubt of the first is that of the second: the one call is theirs."""
+    emulator.script("5310", Script(outcome="busy", after=0))
+    emulator.faults.add(Fault.FAIL_500)
+    emulator.faults.add(Fault.PLACE_THEN_500)
+    await doubt(client.with_options(deadline=5), label="alice")
+
+    placed = await dial(client, label="alice")
+
+    assert (placed.evidence, placed.label, placed.status) == ("call-log", "alice", "busy")
+
+
+async def test_a_repeated_attempt_without_a_label_is_no_other_create(
+    client: ConferenceClient, emulator: Emulator
+) -> None:
+    """The doubt of the first attempt is that of the second: the one call is theirs."""
+    emulator.script("5310", Script(outcome="busy", after=0))
+    emulator.faults.add(Fault.FAIL_500)
+    emulator.faults.add(Fault.PLACE_THEN_500)
+    emulator.faults.add(Fault.FAIL_503, on="calls.list")
+    policy = RetryPolicy(lookups=1, settled=0)
+
+    placed = await dial(client.with_options(mint_labels=False, retry_unknown=True, retry=policy))
+
+    assert (placed.evidence, placed.status) == ("call-log", "busy")
+    assert emulator.count("create") == 2
+
+
+async def test_a_label_that_was_minted_for_a_create_needs_no_date(serve: Any) -> None:
+    """Nobody else has it, so whom it finds is who was called."""
+
+    async def answer(request: web.BaseRequest) -> web.Response:
+        """Place a call without saying so, and show its participant without a date."""
+        *_, name = request.path.removesuffix(".json").split("/")
+        if request.method == "POST":
+            return web.json_response({"message": "no", "status": 500}, status=500)
+        if name == "Conferences":
+            rooms = [{"sid": ROOM, "friendly_name": "standup"}]
+            return web.json_response({"conferences": rooms, "next_page_uri": None})
+        return web.json_response({"call_sid": CALL, "label": name, "date_created": None})
+
+    placed = await dial(await serve(answer))
+
+    assert (placed.call_sid, placed.evidence) == (CALL, "label")
 
 
 async def test_a_doubt_of_long_ago_is_no_reason_to_doubt(

@@ -64,6 +64,7 @@ class ThreadedServer:
         self._listening = socket.create_server(("127.0.0.1", 0), backlog=100)
         self.port = self._listening.getsockname()[1]
         self.connections = 0
+        self._last: socket.socket | None = None
         self.requests: list[tuple[str, dict[str, str]]] = []
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -81,6 +82,11 @@ class ThreadedServer:
         """Take no more connections."""
         self._listening.close()
 
+    def hang_up(self) -> None:
+        """Close the last connection, at once."""
+        if self._last is not None:
+            self._last.shutdown(socket.SHUT_RDWR)
+
     def _accept(self) -> None:
         while True:
             try:
@@ -88,6 +94,7 @@ class ThreadedServer:
             except OSError:
                 return
             self.connections += 1
+            self._last = connection
             threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
 
     def _serve(self, connection: socket.socket) -> None:
@@ -195,6 +202,31 @@ async def test_a_whole_pool_of_dead_connections_is_passed_over() -> None:
             await dial(client)
 
     assert server.connections == server.creates == 9
+
+
+async def test_a_slot_is_used_once_although_the_connection_died_when_it_came() -> None:
+    """What was granted for the dead one is given back before it is asked for again."""
+
+    class Counted(Unpaced):
+        started = given_back = 0
+
+        async def start(self) -> bool:
+            self.started += 1
+            if self.started == 2:
+                server.hang_up()
+            return True
+
+        def give_back(self) -> None:
+            self.given_back += 1
+
+    limit = Counted()
+    with serving() as server:
+        async with connect(server, limit=limit, retry=RetryPolicy(attempts=1)) as client:
+            await dial(client)
+            await dial(client)
+
+    assert server.connections == server.creates == 2
+    assert (limit.started, limit.given_back) == (3, 1)
 
 
 async def test_what_a_connection_says_unasked_is_no_answer() -> None:
