@@ -291,6 +291,7 @@ class ConferenceClient:
             InvalidParameter: A time has no time zone, or a name can be none.
             LabelInUse: The label belongs to somebody who came before `sent_at`, so that create
                 placed nothing.
+            ConferenceError: Without `wait`: a look failed, or all were not done within `deadline`.
         """
         sought = Sought.at(
             conference, label, sent_at=sent_at, ended_at=ended_at, to=to, from_=from_

@@ -13,7 +13,13 @@ from functools import partial
 
 import attrs
 
-from conference_async.errors import ConferenceError, ConfigurationError, LabelInUse, UnexpectedReply
+from conference_async.errors import (
+    ConferenceError,
+    ConfigurationError,
+    LabelInUse,
+    RequestTimeout,
+    UnexpectedReply,
+)
 from conference_async.looks import Held, Look, Place
 from conference_async.models import LoggedCall, PlacedParticipant, is_conference_sid
 from conference_async.plain_functions import check_plain, failure_of
@@ -145,7 +151,7 @@ class Search:
 
     async def _living(self) -> PlacedParticipant | None:
         for number in range(self._policy.lookups if self._sought.label is not None else 0):
-            await asyncio.sleep(self._policy.bound(number) if number else 0)
+            await asyncio.sleep(self._policy.bound(number))
             if found := await self._tried(self.by_label):
                 return found
         return None
@@ -158,7 +164,7 @@ class Search:
             return None
         await asyncio.sleep(max(0.0, self.settled_at - self._now()))
         for number in range(self._policy.lookups):
-            await asyncio.sleep(self._policy.bound(number) if number else 0)
+            await asyncio.sleep(self._policy.bound(number))
             if found := await self._tried(self.by_label) or await self._tried(self.in_log):
                 return found
             if self.looks[-1].held != "unreadable":
@@ -170,9 +176,20 @@ class Search:
 
         Raises:
             LabelInUse: The label finds somebody who was there before this create.
-            ConferenceError: The service cannot be asked.
+            ConferenceError: The service cannot be asked, or does not answer within the deadline.
         """
-        return await self._observed(self._once)
+        deadline = self._sender.options.deadline
+        scope = asyncio.timeout(deadline)
+        try:
+            async with scope:
+                return await self._observed(self._once)
+        except TimeoutError as error:
+            if not scope.expired():
+                raise
+            raise RequestTimeout(
+                f"find: not looked everywhere within the deadline of {deadline:g} s; it is safe to "
+                "repeat"
+            ) from error
 
     async def _once(self) -> PlacedParticipant | None:
         return await self.by_label() or await self.in_log()
@@ -185,8 +202,7 @@ class Search:
         except (ConfigurationError, LabelInUse):
             raise
         except ConferenceError as error:
-            where = f"label {mask(self._sought.label or '')}"
-            _log.debug("looking for %s failed: %s", where, error)
+            _log.debug("looking for label %s failed: %s", mask(str(self._sought.label)), error)
             return None
 
     async def by_label(self) -> PlacedParticipant | None:

@@ -108,7 +108,7 @@ class _Many:
             waits = [each.settled_at - now() for each in self._left]
             await asyncio.sleep(max(0.0, *waits, 0.0))
         for number in range(self._policy.lookups):
-            await asyncio.sleep(self._policy.bound(number) if number else 0)
+            await asyncio.sleep(self._policy.bound(number))
             await self._among_the_living()
             await self._in_the_log()
             if not any(look.held == "unreadable" for each in self._left for look in each.looks):

@@ -568,7 +568,9 @@ async def test_a_limit_that_fails_to_learn_loses_no_call(
         participant = await dial(client.conferences("standup"))
 
     assert participant.call_sid
-    assert "observe() raised" in caplog.text
+    logged = [each for each in caplog.records if each.name == "conference_async.sending"]
+    assert [each.message for each in logged] == ["the limit's observe() raised; the call goes on"]
+    assert f"{error.__name__}: 0\n" in caplog.text
 
 
 async def test_a_limit_that_is_slow_to_hand_on_its_line_costs_no_place(emulator: Emulator) -> None:

@@ -17,7 +17,10 @@ from conference_async import (
     Credentials,
     OutcomeUnknown,
     Participant,
+    RequestTimeout,
     RetryPolicy,
+    TooManyRequests,
+    UnexpectedReply,
     Unpaced,
 )
 from conference_async.emulator import Emulator, Fault, Script
@@ -182,7 +185,8 @@ async def test_a_deadline_does_not_hide_that_the_log_was_unreadable(
 
     assert now() == pytest.approx(30.2, abs=1e-3)
     assert held(unknown) == "unreadable"
-    assert "looking for label alice failed: the reply is not the JSON of a page" in caplog.text
+    why = unknown.evidence[-1].detail
+    assert f"looking for label alice failed: {why}" in [each.message for each in caplog.records]
 
 
 async def test_what_must_be_visible_is_looked_for_at_once(
@@ -502,6 +506,21 @@ async def test_what_is_asked_by_numbers_alone_is_told_when(
     assert set(looks) == {"nothing"}
 
 
+async def test_a_deadline_bounds_a_look_that_does_not_wait(
+    client: ConferenceClient, emulator: Emulator
+) -> None:
+    """It is that of all its requests together, each of which may take its time."""
+    emulator.faults.add(Fault.DELAY, on="conferences.list", seconds=4, times=None)
+    sent = datetime.now(UTC)
+
+    with pytest.raises(RequestTimeout, match=r"^find: not looked everywhere within .* of 6 s; "):
+        await client.with_options(deadline=6).find_placed("standup", "bob", sent_at=sent)
+
+    assert now() == pytest.approx(6, abs=1e-3)
+    assert await client.with_options(deadline=9).find_placed("standup", "bob") is None
+    assert now() == pytest.approx(14, abs=1e-3)
+
+
 @pytest.mark.parametrize("failure", [RuntimeError("no"), asyncio.CancelledError()])
 async def test_who_is_told_of_looks_does_not_end_the_search(
     failure: BaseException, client: ConferenceClient, caplog: pytest.LogCaptureFixture
@@ -512,7 +531,8 @@ async def test_who_is_told_of_looks_does_not_end_the_search(
         raise failure
 
     assert await client.find_placed("standup", "bob", looked=looked) is None
-    assert caplog.text.count("looked raised; the search goes on") == 2  # the label, and the log
+    said = [each.message for each in caplog.records]
+    assert said.count("looked raised; the search goes on") == 2  # the label, and the log
     assert f"\n{type(failure).__name__}" in caplog.text.replace("asyncio.exceptions.", "")
 
 
@@ -688,6 +708,28 @@ async def test_a_live_call_that_is_not_in_the_conference_is_elsewhere(serve: Any
     assert "call.fetch" in kinds
 
 
+async def test_a_log_without_end_is_given_up(serve: Any) -> None:
+    """A proxy that serves one page again and again is named as what it may be."""
+    pages = 0
+
+    async def answer(request: web.BaseRequest) -> web.Response:
+        nonlocal pages
+        if "/Calls" not in request.path:
+            return web.json_response({"conferences": [], "next_page_uri": None})
+        pages += 1
+        link = f"/2010-04-01/Accounts/AC{'1' * 32}/Calls.json?Page={pages}"
+        return web.json_response({"calls": [], "next_page_uri": link})
+
+    client = await serve(answer, retry=RetryPolicy(settled=0))
+    sent = datetime.now(UTC)
+    with pytest.raises(
+        UnexpectedReply, match=r"^the call log has more than 100 pages of 1000 calls"
+    ):
+        await client.find_placed("standup", "bob", sent_at=sent, ended_at=sent, to=TO, from_=FROM)
+
+    assert pages == 100
+
+
 async def test_each_of_several_live_calls_is_asked_about(serve: Any) -> None:
     """What is known of one of them says nothing about the next."""
     desk = Desk()
@@ -759,6 +801,49 @@ async def test_a_create_that_is_asked_for_again_by_its_label_is_the_same(
     placed = await dial(client, label="alice")
 
     assert (placed.evidence, placed.label, placed.status) == ("call-log", "alice", "busy")
+
+
+async def test_a_create_that_was_turned_down_is_no_reason_to_doubt(
+    client: ConferenceClient, emulator: Emulator
+) -> None:
+    """It left, was refused to the end, and placed nothing: the one call is the next one's."""
+    emulator.script("5310", Script(outcome="busy", after=0))
+    emulator.faults.add(Fault.TOO_MANY)
+    with pytest.raises(TooManyRequests):
+        await dial(client.with_options(retry=RetryPolicy(attempts=1)))
+    emulator.faults.add(Fault.PLACE_THEN_500)
+
+    placed = await dial(client)
+
+    assert (placed.evidence, placed.status) == ("call-log", "busy")
+
+
+async def test_what_is_known_to_be_absent_is_no_reason_to_doubt(
+    client: ConferenceClient, emulator: Emulator
+) -> None:
+    """The call log showed that the first placed nothing: the one call is the next one's."""
+    emulator.script("5310", Script(outcome="busy", after=0))
+    emulator.faults.add(Fault.FAIL_500)
+    assert (await doubt(client)).absent
+    emulator.faults.add(Fault.PLACE_THEN_500)
+
+    placed = await dial(client)
+
+    assert (placed.evidence, placed.status) == ("call-log", "busy")
+
+
+async def test_a_create_without_a_label_is_looked_for_in_the_log_alone(
+    client: ConferenceClient, emulator: Emulator
+) -> None:
+    """Nothing is waited for before that: no label can come into sight."""
+    emulator.script("5310", Script(outcome="busy", after=0))
+    emulator.faults.add(Fault.PLACE_THEN_500)
+    policy = RetryPolicy(settled=0)
+
+    placed = await dial(client.with_options(mint_labels=False, retry=policy))
+
+    assert (placed.evidence, placed.label) == ("call-log", None)
+    assert now() == pytest.approx(0, abs=1e-3)
 
 
 async def test_a_repeated_attempt_without_a_label_is_no_other_create(
@@ -852,6 +937,8 @@ async def test_what_ledgers_and_journals_remember_is_not_taken_for_ours(
         ]
 
     client.register.add(remember)
+    await asyncio.sleep(200)  # when it is asked makes no difference
+    sent -= timedelta(seconds=200)  # times of day do not go by the loop's clock
     looks: list[str] = []
     found = await client.with_options(retry=RetryPolicy(settled=0)).find_placed(
         "standup",

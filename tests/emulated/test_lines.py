@@ -274,6 +274,16 @@ async def test_an_unknown_outcome_holds_its_line_until_a_look(
     assert scene.emulator.count("create") == 2
 
 
+async def test_a_call_that_was_found_by_its_label_holds_its_line(make: Make) -> None:
+    """As if it had been answered: until a callback says that it is over."""
+    async with opened(make(10, max_live=1)) as scene:
+        scene.emulator.faults.add(Fault.PLACE_THEN_500)
+        await scene.create()
+        assert await scene.live() == 1
+        scene.over(0)
+        assert await scene.live() == 0
+
+
 async def test_interactive_creates_have_lines_of_their_own(make: Make) -> None:
     """Bulk ones leave them free, and do not stand in the way of whoever may take them."""
     async with opened(make(10, max_live=3, reserved=1)) as scene:

@@ -485,6 +485,19 @@ async def test_a_deadline_in_line_says_that_nothing_was_sent(
     assert not (await first).repeated
 
 
+async def test_a_deadline_that_no_slot_can_meet_leaves_the_key_free(
+    connect: Callable[..., ConferenceClient], emulator: Emulator, key: str
+) -> None:
+    """It is told at once, and the same key dials when there are slots."""
+    client = connect(limit=CreateLimit(0.01))
+    await ask(client, f"{key} before")
+    with pytest.raises(DeadlineExceeded, match="the earliest free slot is"):
+        await ask(client.with_options(deadline=1), key)
+
+    assert not (await ask(connect(), key)).repeated
+    assert emulator.rings(TO) == 2
+
+
 class Watched:
     """A journal that notes what is asked of it, and may do something else."""
 

@@ -183,17 +183,36 @@ async def test_what_is_looked_up_is_below_its_create(
     emulator.faults.add(Fault.RESET_AFTER)
 
     async with connect(limit=Unpaced()) as client:
-        await dial(client)
+        placed = await dial(client)
 
     (create,) = exported.named("create participant")
     lost, find = exported.children(create)
     assert (lost.name[:4], said(lost, "verdict")) == ("POST", "reconcile")
     assert (find.name, said(find, "outcome")) == ("find participant", "found")
+    assert said(find, "call_sid") == placed.call_sid
+    assert said(find, "conference_sid") == placed.conference_sid
     asked = [each.name for each in exported.children(find)]
     assert (set(asked[:-1]), asked[-1]) == ({"list conferences"}, "fetch participant")
     assert said(create, "outcome") == "reconciled"
     assert str((lost.attributes or {})["error.type"]).startswith("aiohttp.client_exceptions.")
     assert conventional(lost) == REQUIRED | FAILED
+
+
+@pytest.mark.parametrize(("unreadable", "outcome"), [(False, "absent"), (True, "unknown")])
+async def test_what_is_not_found_is_told_from_what_was_not_placed(
+    unreadable: bool, outcome: str, connect: Connect, exported: Exported, emulator: Emulator
+) -> None:
+    """As the last look showed it."""
+    emulator.faults.add(Fault.FAIL_500)
+    if unreadable:
+        emulator.faults.add(Fault.FAIL_500, on="calls.list", times=None)
+
+    async with connect(limit=Unpaced(), retry=RetryPolicy(lookups=1, settled=0)) as client:
+        with pytest.raises(OutcomeUnknown):
+            await dial(client)
+
+    (find,) = exported.named("find participant")
+    assert said(find, "outcome") == outcome
 
 
 async def test_every_request_has_a_span_and_every_span_a_name(
