@@ -89,6 +89,10 @@ class Observer(Protocol):
         """Take note of a client, as long as its `places` live; it may be told of repeatedly."""
         ...
 
+    def hold(self, account_sid: str, in_hand: Callable[[], int]) -> Callable[[], object]:
+        """Take note of a worker that holds so many of an account's targets; return what ends it."""
+        ...
+
     def begin(self, operation: str) -> Callable[[Told | BaseException], None]:
         """Note that an operation begins in the running task; return what is to be told its end."""
         ...

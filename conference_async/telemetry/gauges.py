@@ -1,4 +1,4 @@
-"""What clients are at now: their line, their pace, their live calls, their requests."""
+"""What clients are at now: their line, pace, live calls, requests; what their workers hold."""
 
 import asyncio
 from collections.abc import Callable, Iterable
@@ -84,6 +84,7 @@ class Gauges:
         self._watched: WeakKeyDictionary[Places, tuple[Limit, dict[str, Value]]] = (
             WeakKeyDictionary()
         )
+        self._holding: dict[object, tuple[str, Callable[[], int]]] = {}
         self.loop: asyncio.AbstractEventLoop | None = None
         """The loop that the clients were last used on."""
 
@@ -91,6 +92,24 @@ class Gauges:
             meter.create_observable_gauge(
                 name, [partial(self._observe, read)], unit=unit, description=description
             )
+
+        meter.create_observable_gauge(
+            "conference_async.targets.in_hand",
+            [self._observe_targets],
+            unit="{target}",
+            description="Targets that a worker holds.",
+        )
+
+    def hold(self, account_sid: str, in_hand: Callable[[], int]) -> Callable[[], object]:
+        """Observe what a worker holds of an account; return what ends that."""
+        key = object()
+        self._holding[key] = account_sid, in_hand
+        return partial(self._holding.pop, key, None)
+
+    def _observe_targets(self, _options: metrics.CallbackOptions) -> Iterable[metrics.Observation]:
+        """Yield what each worker holds of each account."""
+        for account_sid, in_hand in list(self._holding.values()):
+            yield metrics.Observation(in_hand(), {ACCOUNT_SID: account_sid})
 
     def watch(self, places: Places, limit: Limit, account_sid: str, base_url: str) -> None:
         """Observe a client from now on."""

@@ -64,7 +64,7 @@ class Telemetry:
 
     Metrics: ``http.client.request.duration``, ``conference_async.create.wait`` (with
     ``conference_async.wait`` = ``queue`` or ``pace``), counters of operations and of callbacks by
-    outcome, and gauges of the line, the pace, live calls and requests.
+    outcome, and gauges of the line, the pace, live calls, requests and targets in hand.
 
     Neither has a phone number, a label, a conference's name or a secret in it: there is a list of
     attributes that may be exported, and `url.full` is redacted.
@@ -126,6 +126,10 @@ class Telemetry:
     def watch(self, places: Places, limit: Limit, account_sid: str, base_url: str) -> None:
         """Observe a client; it tells so itself."""
         self._gauges.watch(places, limit, account_sid, base_url)
+
+    def hold(self, account_sid: str, in_hand: Callable[[], int]) -> Callable[[], object]:
+        """Observe how many targets a worker holds; it tells so itself. Return what ends it."""
+        return self._gauges.hold(account_sid, in_hand)
 
     def begin(self, operation: str) -> Callable[[Told | BaseException], None]:
         """Begin the span of an operation, and make it current; return what ends it."""

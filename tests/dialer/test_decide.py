@@ -1,6 +1,8 @@
 """The next step for a target: one decision, for the local run and for workers."""
 
+import sys
 from datetime import UTC, datetime, time, timedelta
+from types import FrameType
 from zoneinfo import ZoneInfo
 
 import attrs
@@ -21,6 +23,7 @@ from conference_async.dialer.calling.decide import (
 from conference_async.dialer.rules.wishes import ON_THE_LIST, RETRIES, Wishes, addresses
 
 NOW = datetime(2026, 1, 31, 8, tzinfo=UTC)
+NO_WISHES = Wishes()
 TO = "+15558675310"
 PLANNED = Outcome(target="t", to=TO, conference="standup", label="p")
 UNKNOWN = attrs.evolve(PLANNED, state=State.UNKNOWN, token="t", attempts=1)
@@ -44,6 +47,23 @@ def test_what_is_planned_or_was_skipped_is_called(state: State) -> None:
     outcome = attrs.evolve(PLANNED, state=state)
     assert decide(outcome, Wishes(), NOW, (), NOW) == Call(outcome)
     assert decide(outcome, OFFICE, NOW + AN_HOUR, LONDON, NOW) == Call(outcome)
+
+
+def test_a_target_without_rules_is_decided_about_without_asking_any() -> None:
+    """A campaign has as many as it has targets: what rules cost is for those who have some."""
+    called: list[str] = []
+
+    def note(frame: FrameType, event: str, _argument: object) -> None:
+        if event == "call":
+            called.append(frame.f_code.co_name)
+
+    before = sys.getprofile()
+    sys.setprofile(note)
+    try:
+        decide(PLANNED, NO_WISHES, NOW, (), None)
+    finally:
+        sys.setprofile(before)
+    assert [name for name in called if name != "__init__"] == ["decide", "verdict"]
 
 
 def test_what_is_unknown_is_called_again_only_on_demand() -> None:

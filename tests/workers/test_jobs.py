@@ -540,3 +540,20 @@ async def test_a_target_that_a_worker_calls_begins_a_trace(desk: Desk) -> None:
     ]
     assert target.parent is None
     assert [each.name for each in exported.children(target)] == ["create participant"]
+
+
+async def test_what_a_worker_has_in_hand_is_measured(desk: Desk) -> None:
+    """Of each account, as long as it works."""
+    exported, account_sid = exported_by(), desk.client.account_sid
+    desk.client = desk.client.with_options(telemetry=exported.telemetry)
+    caller = desk.caller()
+    with caller.observed():
+        running = asyncio.create_task(caller.turn(account_sid, desk.worker))
+        while (await desk.ledger.counts())[State.PLACED] < 1:  # noqa: ASYNC110 -- in a database
+            await asyncio.sleep(0.02)
+        await desk.scene.until(lambda: caller.in_hand() == 2)  # they wait for their slots
+        whose = {"conference_async.account_sid": account_sid}
+        assert exported.points("conference_async.targets.in_hand") == [(whose, 2)]
+        caller.stop()
+        await running
+    assert exported.points("conference_async.targets.in_hand") == []

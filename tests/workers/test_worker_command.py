@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -62,7 +63,10 @@ async def test_a_worker_tells_what_it_does(
 
         await until("/ready", 200)
         async with session.get(f"{probe}/metrics") as answer:
-            assert 'http_request_method="POST"' in await answer.text()
+            measured = await answer.text()
+        assert 'http_request_method="POST"' in measured
+        held = f'conference_async_account_sid="{scene.emulator.account_sid}"'
+        assert re.search(rf"conference_async_targets_in_hand{{{held}[^}}]*}} 0\.0", measured)
         own_postgres.kill()
         await until("/ready", 503)
         assert await status("/live") == 200

@@ -248,7 +248,7 @@ class Wishes:
             zones: The time zones that it may be in.
             contacts: The calls to its number that are known.
         """
-        if self.forbids(callee.to):
+        if self.do_not_call and self.forbids(callee.to):
             return Verdict(opening=None, why=ON_THE_LIST)
         if self.contact is NO_RULES and callee.earliest is None and callee.latest is None:
             return Verdict(opening=now)  # as for most

@@ -20,6 +20,8 @@ from conference_async.models import NewParticipant
 if TYPE_CHECKING:
     from psycopg.rows import DictRow
 
+_NO_WISHES = Wishes()
+
 
 @attrs.frozen(kw_only=True)
 class Assignment:
@@ -67,7 +69,7 @@ class Assignment:
     @property
     def wishes(self) -> Wishes:
         """What is left to ask of the campaign's wishes; the rest was done when it was submitted."""
-        return Wishes(rules=self.rules)
+        return _NO_WISHES if self.rules is NO_RULES else Wishes(rules=self.rules)
 
     @property
     def new(self) -> NewParticipant:

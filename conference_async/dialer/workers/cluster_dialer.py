@@ -354,6 +354,7 @@ class ClusterDialer:
                     stalled=STALLED,
                     direct=self._direct,
                 )
+                stack.enter_context(caller.observed())
                 stack.enter_context(caller.pulse.beating())
                 return await supervisor.run(self._stop)
         finally:

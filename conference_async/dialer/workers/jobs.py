@@ -6,7 +6,7 @@ made again, and one too many finds nothing to do.
 
 import asyncio
 import logging
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from functools import partial
@@ -29,6 +29,7 @@ from conference_async.errors import ConfigurationError, LedgerError
 from conference_async.journal.postgres import PostgresJournal
 from conference_async.postgres.session import Session
 from conference_async.privacy import one_line, words_of
+from conference_async.sending.observing import note
 
 LOOK_EVERY = 5.0
 """Seconds between two looks at what dead workers held, what waits, and who has joined."""
@@ -99,6 +100,20 @@ class Caller:
         """Return how many targets it holds, of one account or of all."""
         turns = self._turns if account_sid is None else {account_sid} & self._turns.keys()
         return sum(self._turns[each].in_hand for each in turns)
+
+    @contextmanager
+    def observed(self) -> Generator[None]:
+        """Let those who watch the clients see what is in hand."""
+        ends: list[Callable[[], object]] = []
+        for account_sid, client in self._clients.items():
+            if (observer := client.options.telemetry) is not None:
+                held = partial(self.in_hand, account_sid)
+                note(lambda: ends.append(observer.hold(account_sid, held)))  # noqa: B023 -- called at once
+        try:
+            yield
+        finally:
+            for end in ends:
+                note(end)
 
     def tasks(self, *, periodic: bool = False) -> Blueprint:
         """Return the tasks, to be added to an app under the namespace ``conference_async``.
