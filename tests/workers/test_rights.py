@@ -17,9 +17,11 @@ import pytest
 from blockbuster import BlockBuster
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from conference_async import ClusterDialer, SharedCampaign, State
+from conference_async import ClusterDialer, PostgresLedger, SharedCampaign, State
+from conference_async.dialer import Campaign
 from conference_async.dialer.workers import jobs, queue_connections, supervision
 from conference_async.dialer.workers.standing import Standing
+from conference_async.errors import ConfigurationError
 from conference_async.postgres.notices import Notices
 from tests.workers.conftest import shell_on
 
@@ -152,6 +154,22 @@ async def test_workers_get_along_with_a_pooler_that_changes_sessions(
     with psycopg.connect(pooler, prepare_threshold=None) as server:
         left = server.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'")
         assert left.fetchone() == (0,)
+
+
+async def test_a_run_of_one_process_does_not_go_through_a_pooler(
+    pooler: str, own_postgres: Any
+) -> None:
+    """Its lock would be somebody else's; it says so, and takes none. Past the pooler it runs."""
+    campaign = Campaign(name="monday", account_sid=f"AC{'0' * 32}", total=1)
+    async with PostgresLedger(pooler) as ledger:
+        with pytest.raises(ConfigurationError, match="name the database past the pooler"):
+            await ledger.begin(campaign)
+    with psycopg.connect(own_postgres.where) as server:
+        left = server.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'")
+        assert left.fetchone() == (0,)
+    async with PostgresLedger(own_postgres.where) as ledger:
+        await ledger.begin(campaign)
+        await ledger.end()
 
 
 @pytest.mark.parametrize("past", [True, False])

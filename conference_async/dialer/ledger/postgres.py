@@ -16,6 +16,7 @@ from urllib.parse import quote
 import attrs
 
 from conference_async.dialer.ledger.outcome import Campaign, Outcome, counted
+from conference_async.dialer.ledger.postgres_lock import UNLOCK, refuse_pooler, take_lock
 from conference_async.dialer.ledger.postgres_tables import (
     LEDGERS,
     outcome_of,
@@ -117,12 +118,6 @@ SELECT outcome.* FROM conference_async_outcome AS outcome
 JOIN conference_async_campaign AS campaign USING (ledger)
 WHERE "to" = ANY(%s) AND attempts > 0 AND account_sid = %s
 """
-LOCK: Mapping[bool, LiteralString] = {
-    False: "SELECT pg_try_advisory_lock(hashtextextended(%s, 7241946832)) AS ours",
-    True: "SELECT pg_try_advisory_xact_lock_shared(hashtextextended(%s, 7241946832)) AS ours",
-}
-UNLOCK = "SELECT pg_advisory_unlock_all()"
-
 
 CANCELLED = "the campaign was cancelled"
 """Why a target is skipped that its campaign was given up before."""
@@ -138,7 +133,7 @@ class PostgresLedger:
 
     A `Dialer` takes it as it takes a `Ledger`, and keeps the same promises on it: one writer at a
     time, nothing lost and nobody rung twice whatever dies. A `Dialer` holds a lock of its session,
-    so it must not go through a pooler that changes sessions; reading, submitting and workers may.
+    so it does not go through a pooler, and says so; reading, submitting and workers may.
 
     While the server is gone, a run waits for up to `OUTAGE` seconds (60) for it to come back; it
     starts no call meanwhile, since none starts that is not written down. A slot that was taken
@@ -202,19 +197,10 @@ class PostgresLedger:
         if self._shared or not self._begun:
             return
         try:
-            await self._take_lock(connection)
+            await take_lock(connection, self._name or "", shared=self._shared)
         except LedgerError as error:
             # The server may not have noticed yet that our last connection broke: ask again.
             raise OperationalError(str(error)) from error
-
-    async def _take_lock(self, connection: "AsyncConnection[DictRow]") -> None:
-        cursor = await connection.execute(LOCK[self._shared], (self._name,))
-        row = await cursor.fetchone()
-        if row is None or not row["ours"]:
-            raise LedgerError(
-                f"the ledger {self._name!r} is in use: this campaign is being run already, here or "
-                "elsewhere; nothing more is dialled"
-            )
 
     async def begin(
         self, campaign: Campaign, *, priority: int = 0, wishes: Wishes = NO_WISHES
@@ -227,17 +213,20 @@ class PostgresLedger:
             wishes: What they do, and what they do not; from now on.
 
         Raises:
+            ConfigurationError: It is to be a `Dialer`'s, and a pooler stands before the server.
             LedgerError: Another writer is at work, the ledger is another campaign's, belongs to
                 workers or was cancelled, or it cannot be written to.
         """
         if self._begun:
             raise LedgerError(f"the ledger {self._name!r} is in use by another run")
+        if not self._shared:
+            await self.session.run(refuse_pooler)
         self._name = self._name or campaign.name
 
         async def work(connection: "AsyncConnection[DictRow]") -> None:
             """Take the lock, and keep the campaign."""
             if not self._shared:
-                await self._take_lock(connection)
+                await take_lock(connection, self._name or "", shared=self._shared)
             row = attrs.asdict(campaign) | {
                 "ledger": self._name,
                 "shared": self._shared,
@@ -246,7 +235,7 @@ class PostgresLedger:
             }
             async with connection.transaction():
                 if self._shared:  # once it is kept as theirs, no `Dialer` begins on it
-                    await self._take_lock(connection)
+                    await take_lock(connection, self._name or "", shared=self._shared)
                 kept = await (await connection.execute(KEEP, row)).fetchone() or {}
                 shared, standing = kept.pop("shared"), kept.pop("standing")
                 Campaign(**kept).check(campaign)
