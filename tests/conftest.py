@@ -87,16 +87,18 @@ def run_tests(
 ) -> Callable[..., tuple[int, str]]:
     """Return a function that runs the tests of a user's project, and returns code and output.
 
-    In this process: Python and pytest are there already. What the project's modules were is
-    forgotten afterwards.
+    In this process, with warnings fatal: Python and pytest are there already. What the project's
+    modules were is forgotten afterwards.
     """
 
     def _run_tests(project: Path, *options: str) -> tuple[int, str]:
         known = {*sys.modules}
         monkeypatch.setattr(sys, "path", [str(project), *sys.path])
         no_blocking_calls.deactivate()
+        # A plugin of ours may be loaded already, which happens in no process of a user's.
+        strict = ("-W", "error", "-W", "ignore::pytest.PytestAssertRewriteWarning")
         with redirect_stdout(io.StringIO()) as output:
-            code = pytest.main(["-q", "-p", "no:cacheprovider", *options])
+            code = pytest.main(["-q", "-p", "no:cacheprovider", *strict, *options])
         for name in {*sys.modules} - known:
             if (file := getattr(sys.modules[name], "__file__", None)) and project in Path(
                 file

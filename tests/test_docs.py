@@ -111,7 +111,7 @@ def test_every_program_of_a_page_runs(
             assert all(f"{line}\n" in printed for line in _PRINTED.findall(text)), printed
     notebook.close()
     if any(workplace.glob("test_*.py")):
-        code, said = run_tests(workplace, "-W", "error", str(workplace))
+        code, said = run_tests(workplace, str(workplace))
         assert code == 0, said
 
 

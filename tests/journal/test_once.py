@@ -38,8 +38,6 @@ from conference_async.sending.intents import Intent, elapsed
 
 FROM, TO = "+15017122661", "+15558675310"
 
-pytestmark = pytest.mark.timeout(30)
-
 
 async def ask(client: ConferenceClient, key: str, to: str = TO, **fields: Any) -> PlacedParticipant:
     """Ask for somebody in the room, once."""
