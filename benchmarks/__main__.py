@@ -64,7 +64,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("claims", nargs="*", metavar="CLAIM", help=f"of {', '.join(CLAIMS)}")
     parser.add_argument("--rounds", type=int, default=15, help="turns of each contender")
-    parser.add_argument("--json", type=Path, help="where to write the figures too")
+    parser.add_argument(
+        "--json",
+        type=Path,
+        help="where to write the figures too; of others than CLAIM, those there stay",
+    )
     arguments = parser.parse_args()
     claims: list[str] = arguments.claims or list(CLAIMS)
     if unknown := sorted(set(claims).difference(CLAIMS)):
@@ -78,12 +82,12 @@ def main() -> None:
             claim: [attrs.asdict(figure) | {"met": figure.met} for figure in found]
             for claim, found in figures.items()
         }
-        report = {
-            "versions": versions,
-            "rounds": arguments.rounds,
-            "load_before": load,
-            "figures": rows,
-        }
+        measured = {"versions": versions, "rounds": arguments.rounds, "load_before": load}
+        report = measured | {"figures": rows}
+        if arguments.claims and arguments.json.exists():
+            report = json.loads(arguments.json.read_text())
+            report["figures"] |= rows
+            report["apart"] = report.get("apart", {}) | dict.fromkeys(rows, measured)
         arguments.json.write_text(json.dumps(report, indent=1) + "\n")
         history.keep([figure for found in figures.values() for figure in found])
     missed = [figure for found in figures.values() for figure in found if figure.met is False]

@@ -1,4 +1,4 @@
-"""Callbacks through ASGI into a log that processes share, beside those without one: one core."""
+"""A log of events that processes share: callbacks into it, its past out of it, and waiting."""
 
 import asyncio
 import os
@@ -7,7 +7,7 @@ import subprocess
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Iterator, MutableMapping
+from collections.abc import Callable, Iterator, MutableMapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,8 @@ from conference_async.webhooks import Keys, Receiver, Roster, WebhookApp
 COUNT = 4_000
 AT_ONCE = 50
 """How many requests are under way: what comes together is written together."""
+
+IDLE_ROUNDS = 3
 
 
 @contextmanager
@@ -109,35 +111,54 @@ async def _idle(events: SharedEvents, seconds: float = 5.0) -> float:
         return (time.process_time() - started) / seconds * 1000
 
 
+async def _read_past(events: SharedEvents) -> float:
+    """Return the seconds of processor time in which a worker that starts hears all of the past."""
+    receiver, roster = Receiver(Keys(TOKEN), public_url=URL, events=events), Roster()
+    receiver.listen(roster.apply)
+    async with events:
+        started = time.process_time()
+        async with receiver:
+            await receiver.up_to_date()
+            spent = time.process_time() - started
+    if len(roster.rooms()) != ROOMS:
+        raise SystemExit("not everything was read")
+    return spent
+
+
 def measure(base_url: str, rounds: int) -> list[Figure]:  # noqa: ARG001 -- nothing is sent
-    """Return how many callbacks a second one core takes with each store, and what idling costs."""
+    """Return what one core does for each store: callbacks, the past, and waiting."""
     figures: list[Figure] = []
     with tempfile.TemporaryDirectory() as name, suppress(FileNotFoundError):
         folder = Path(name)
         with _redis(folder) as redis, _postgres(folder) as postgres:
-            stores: dict[str, Callable[[], SharedEvents] | None] = {
-                "no log": None,
-                "SQLiteEvents": lambda: SQLiteEvents(folder / f"{uuid.uuid4().hex}.db"),
+            stores: dict[str, Callable[[str], SharedEvents]] = {
+                "SQLiteEvents": lambda name: SQLiteEvents(folder / f"{name}.db")
             }
             if redis:
-                stores["RedisEvents"] = lambda: RedisEvents(redis, name=uuid.uuid4().hex)
+                stores["RedisEvents"] = lambda name: RedisEvents(redis, name=name)
             if postgres:
-                stores["PostgresEvents"] = lambda: PostgresEvents(postgres, name=uuid.uuid4().hex)
+                stores["PostgresEvents"] = lambda name: PostgresEvents(postgres, name=name)
+            alone = [asyncio.run(_serve(None)) for _ in range(rounds)]
+            figures.append(_per_second("webhooks through ASGI, with no log", alone))
             for store, make in stores.items():
-                spent = [asyncio.run(_serve(make and make())) for _ in range(min(rounds, 3))]
-                figures.append(
+                served, read = [], []
+                for _ in range(rounds):
+                    log = uuid.uuid4().hex
+                    served.append(asyncio.run(_serve(make(log))))
+                    read.append(asyncio.run(_read_past(make(log))))
+                figures += [
+                    _per_second(f"webhooks through ASGI, with {store}", served),
+                    _per_second(f"events of the past, with {store}", read),
                     Figure(
-                        name=f"webhooks through ASGI, with {store}: one core",
-                        value=COUNT / min(spent),
-                        unit="per second",
-                    )
-                )
-                if make is not None:
-                    figures.append(
-                        Figure(
-                            name=f"a worker that waits, with {store}: CPU of a second",
-                            value=asyncio.run(_idle(make())),
-                            unit="ms",
-                        )
-                    )
+                        name=f"a worker that waits, with {store}: CPU of a second",
+                        value=min(
+                            asyncio.run(_idle(make(uuid.uuid4().hex))) for _ in range(IDLE_ROUNDS)
+                        ),
+                        unit="ms",
+                    ),
+                ]
     return figures
+
+
+def _per_second(name: str, spent: Sequence[float]) -> Figure:
+    return Figure(name=f"{name}: one core", value=COUNT / min(spent), unit="per second")

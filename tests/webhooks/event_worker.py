@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 import attrs
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from conference_async import PostgresEvents, RedisEvents, SharedEvents, SQLiteEvents
@@ -79,6 +79,11 @@ async def say(_: Request) -> JSONResponse:
     return JSONResponse({"heard": heard, "rooms": rooms, "took": took[0]})
 
 
+async def do_nothing(_: Request) -> Response:
+    """Answer, so that it can be seen what an answer takes without a log."""
+    return Response(status_code=204)
+
+
 async def seed(request: Request) -> JSONResponse:
     """Take the list of everybody in each room."""
     for sid, people in (await request.json()).items():
@@ -90,6 +95,7 @@ app = Starlette(
     routes=[
         Route("/hooks", WebhookApp(receiver)),
         Route("/heard", say),
+        Route("/nothing", do_nothing),
         Route("/seed", seed, methods=["POST"]),
     ],
     lifespan=lifespan,
