@@ -1,4 +1,4 @@
-"""The README tells what the benchmarks measured, and no more."""
+"""The README and the pages tell what the benchmarks measured, and no more."""
 
 import json
 import re
@@ -43,6 +43,19 @@ RATIOS = {
     ),
 }
 
+STORES = ("SQLiteEvents", "RedisEvents", "PostgresEvents")
+EVENTS = {
+    "while nothing happens: processor time of a second": [
+        FIGURES[f"a worker that waits, with {store}: CPU of a second"] for store in STORES
+    ],
+    "callbacks per second that one core takes, of 8,800 without a log": [
+        FIGURES[f"webhooks through ASGI, with {store}: one core"] for store in ("no log", *STORES)
+    ],
+    "events of the past per second that a core reads when a worker starts": [
+        FIGURES[f"events of the past, with {store}: one core"] for store in STORES
+    ],
+}
+
 
 def told() -> dict[str, list[float]]:
     """Return the rows of the README's table."""
@@ -61,3 +74,13 @@ def test_the_readme_tells_what_was_measured(work: str) -> None:
 def test_the_readme_tells_nothing_else() -> None:
     """Each row of its table is a figure of the last run."""
     assert told().keys() == RATIOS.keys()
+
+
+@pytest.mark.parametrize("work", EVENTS)
+def test_the_page_on_deployment_tells_what_was_measured(work: str) -> None:
+    """Of each log of events, in the order of its table."""
+    page = (ROOT / "docs" / "deployment.md").read_text()
+    [row] = [line for line in page.splitlines() if line.startswith(f"| {work} |")]
+    numbers = [float(each.replace(",", "")) for each in re.findall(r"[0-9][0-9.,]*", row)]
+
+    assert numbers == pytest.approx(EVENTS[work], rel=0.06)

@@ -5,7 +5,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 from functools import partial
 from typing import Final, TypeVar, Unpack
 
@@ -238,9 +238,12 @@ class SQLiteEventStore:
         with self._signal.watch() as changed:
             rows = await find()
             if not rows and wait:
-                with suppress(TimeoutError):
+                try:
                     async with asyncio.timeout(wait):
                         await changed.wait()
+                except TimeoutError:
+                    if await self._read_file.in_thread(self._signal.lost):
+                        self._signal.close()
                 rows = await find()
         return [Entry(str(position), body) for position, body in rows]
 
