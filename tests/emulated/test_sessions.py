@@ -12,7 +12,7 @@ import time
 import warnings
 import zlib
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.cookies import SimpleCookie
 from pathlib import Path
 from typing import Any
@@ -80,6 +80,8 @@ class ThreadedServer:
 
     def close(self) -> None:
         """Take no more connections."""
+        with suppress(OSError):  # closed alone, it would still be waited at
+            self._listening.shutdown(socket.SHUT_RDWR)
         self._listening.close()
 
     def hang_up(self) -> None:

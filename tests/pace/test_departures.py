@@ -114,8 +114,8 @@ def most_in_a_second(left: list[float]) -> int:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("way", [0.0, 0.05, 0.3, 2.0])
-@pytest.mark.parametrize("cps", [0.01, 0.2, 1, 2.5, 30])
+@pytest.mark.parametrize("way", [0.0, 0.3, 2.0])
+@pytest.mark.parametrize("cps", [0.01, 0.2, 2.5, 30])
 async def test_a_way_of_any_length_costs_no_pace(kind: str, way: float, cps: float) -> None:
     """The rate is the lower of the CPS and of what the places allow, and no second sees more."""
     limits = limits_of(kind, cps)

@@ -17,6 +17,7 @@ from conference_async.webhooks.asgi import WebhookApp
 from conference_async.webhooks.events import Event, ParticipantJoined
 from conference_async.webhooks.receiver import Receiver
 from conference_async.webhooks.signature import Keys, sign
+from tests.conftest import UNMEASURED
 
 TOKEN = "12345"
 PUBLIC = "https://example.com/hooks/twilio"
@@ -259,7 +260,11 @@ def test_no_http_client() -> None:
         "print(sorted({'aiohttp', 'cattrs', 'sqlite3', 'starlette'} & set(sys.modules)))"
     )
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False
+        [sys.executable, "-W", "error", "-c", code],
+        env=UNMEASURED,
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
     assert (done.stdout.strip(), done.stderr) == ("['sqlite3']", "")

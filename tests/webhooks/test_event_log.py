@@ -31,6 +31,7 @@ from conference_async.webhooks.event_log.postgres import PostgresEvents, Postgre
 from conference_async.webhooks.event_log.redis import RedisEvents, RedisEventStore
 from conference_async.webhooks.event_log.shared import SharedEvents
 from conference_async.webhooks.event_log.sqlite import SQLiteEvents, SQLiteEventStore
+from tests.conftest import UNMEASURED
 
 URL = "https://example.com/hooks"
 KINDS = ("sqlite", "redis", "postgres")
@@ -514,7 +515,10 @@ async def test_a_forked_process_has_its_own_way_to_the_log(
     """It appends and reads, and its parent hears of it and goes on to be woken."""
     kind, where = place
     run = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", FORKED, kind, where, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        *(sys.executable, "-c", FORKED, kind, where),
+        env=UNMEASURED,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
     )
     async with asyncio.timeout(40):
         out, said = await run.communicate()

@@ -19,6 +19,7 @@ from conference_async.webhooks.history import AttendanceStore
 from conference_async.webhooks.rooms import Attendee
 from conference_async.webhooks.roster import Roster
 from conference_async.webhooks.states import CallStatus, LeaveReason
+from tests.conftest import UNMEASURED
 
 SID = "CF" + "2" * 32
 START = datetime(2026, 10, 2, 12, 0, tzinfo=UTC)
@@ -232,7 +233,7 @@ asyncio.run(main())
 async def test_a_forked_process(path: Path) -> None:
     """A process that is forked from one with an open store has no writer, and says so."""
     run = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", FORKED, str(path), stdout=subprocess.PIPE
+        *(sys.executable, "-c", FORKED, str(path)), env=UNMEASURED, stdout=subprocess.PIPE
     )
     out, _ = await run.communicate()
 
