@@ -38,7 +38,7 @@ from conference_async.dialer import Campaign
 from conference_async.dialer.calling.execution import Executor
 from conference_async.emulator import Emulator, Fault
 
-STEPS = int(os.environ.get("CONFERENCE_ASYNC_TEST_STEPS", "12"))
+STEPS = int(os.environ.get("CONFERENCE_ASYNC_TEST_STEPS", "8"))
 CPS = 30.0
 FROM, TO = "+15017122661", "+15558675310"
 

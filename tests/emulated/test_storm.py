@@ -28,7 +28,7 @@ from conference_async.emulator import Emulator, Fault, Injection, Request
 
 FROM = "+15017122661"
 CPS = 30.0
-CREATES = int(os.environ.get("CONFERENCE_ASYNC_TEST_STORM", "300"))
+CREATES = int(os.environ.get("CONFERENCE_ASYNC_TEST_STORM", "200"))
 MANY = 800
 """From so many creates on each fate can be relied upon to be met."""
 

@@ -17,6 +17,7 @@ import attrs
 import pytest
 
 from conference_async.emulator import Emulator, Fault, Injection, Request
+from tests.conftest import UNMEASURED
 from tests.journal.askers import ask, leases
 
 ASKERS = Path(__file__).with_name("askers.py")
@@ -98,7 +99,7 @@ class Storm:
         """
         order = self._order(emulator) | {"processes": processes, "stops": stops}
         parent = await asyncio.create_subprocess_exec(
-            sys.executable, str(ASKERS), json.dumps(order), stdout=PIPE
+            *(sys.executable, str(ASKERS), json.dumps(order)), env=UNMEASURED, stdout=PIPE
         )
         assert parent.stdout is not None
         return parent, [int(await parent.stdout.readline()) for _ in range(processes)]

@@ -171,11 +171,12 @@ async def test_a_create_that_is_cancelled_in_the_turn_of_its_slot_logs_nothing()
     async with Emulator(cps=30) as emulator, client_of(emulator, CreateLimit(10)) as client:
         for _ in range(3):
             await create(client)
-            left = client.limit.snapshot().next_start
+            now = loop.time()
+            due = now + client.limit.snapshot().next_start
             # While the loop is held up, both the slot and the time-out come due.
-            loop.call_later(left - 0.001, time.sleep, 0.01)
+            loop.call_at(due - 0.001, time.sleep, 0.01)
             with pytest.raises(TimeoutError):
-                async with asyncio.timeout(left - 0.0005):
+                async with asyncio.timeout_at(due - 0.0005):
                     await create(client)
             await asyncio.sleep(0.15)
 

@@ -109,7 +109,14 @@ async def test_killed_workers_never_go_over_a_limit(scene: "Scene", people: "Peo
         await asyncio.sleep(0.1)
 
     assert max(scene.emulator.ring_counts.values()) <= 2
-    assert len(scene.emulator.ring_counts) == number
+    # Whoever was claimed, and not called yet, when the worker was killed may have been called.
+    doubtful = {
+        each.to
+        for plan in plans
+        for each in await outcomes(scene, plan)
+        if each.state is State.UNKNOWN
+    }
+    assert len({*scene.emulator.ring_counts} | doubtful) == number
 
 
 async def test_rows_have_their_own_times_and_priorities(scene: "Scene", tmp_path: Path) -> None:
