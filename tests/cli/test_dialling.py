@@ -55,7 +55,7 @@ async def test_everybody_is_dialled_once(
 ) -> None:
     """The plan comes first, then progress, then the sum; the same command again calls nobody."""
     file = people(tmp_path, 5)
-    ended = await shell.process("dial", file, *TO_STANDUP)
+    ended = await shell.run("dial", file, *TO_STANDUP)
     assert ended.code == 0
     plan, *_, result = ended.out.splitlines()
     assert plan == f"to call      5 of 5 rows, through {emulator.base_url}"
@@ -485,14 +485,13 @@ async def test_ctrl_c_twice_does_not_wait(
     emulator.faults.add(Fault.STALL, times=100)
     ledger = tmp_path / "my.ledger"
     command = ("dial", people(tmp_path, 3), *TO_STANDUP, "--ledger", str(ledger), "--json")
-    process = await shell.start(*command)
-    while len(emulator.starts) < 3:  # noqa: ASYNC110 -- another process has to get there
-        await asyncio.sleep(0.02)
-    process.send_signal(signal.SIGINT)
-    assert process.stderr is not None
-    assert b"Ctrl-C again" in await process.stderr.readline()
-    process.send_signal(signal.SIGINT)
-    ended = await shell.end(process)
+    async with shell.begun(*command) as running:
+        while len(emulator.starts) < 3:  # noqa: ASYNC110 -- another thread has to get there
+            await asyncio.sleep(0.02)
+        running.interrupt()
+        assert b"Ctrl-C again" in await running.stderr.readline()
+        running.interrupt()
+        ended = await running.end()
     assert ended.code == 130
     assert ended.json["counts"]["unknown"] == 3
     emulator.faults.clear()

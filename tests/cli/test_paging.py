@@ -1,7 +1,6 @@
 """The command that rings people in waves."""
 
 import asyncio
-import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -82,11 +81,11 @@ async def test_ctrl_c_hangs_up(shell: "Shell", emulator: Emulator, on_call: str)
     for number in range(3):
         emulator.script(f"531{number}", Script(outcome="no_answer"))
 
-    process = await shell.start("page", on_call, "--humans", "1", *INCIDENT)
-    while len(emulator.ring_counts) < 3:  # noqa: ASYNC110 -- another process is waited for
-        await asyncio.sleep(0.05)
-    process.send_signal(signal.SIGINT)
-    ended = await shell.end(process)
+    async with shell.begun("page", on_call, "--humans", "1", *INCIDENT) as running:
+        while len(emulator.ring_counts) < 3:  # noqa: ASYNC110 -- another thread is waited for
+            await asyncio.sleep(0.05)
+        running.interrupt()
+        ended = await running.end()
 
     assert ended.code == 130
     assert ended.err.endswith("stopped; phones that rang were hung up on\n")

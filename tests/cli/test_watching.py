@@ -161,23 +161,22 @@ async def test_watching_a_run(shell: "Shell", emulator: Emulator, tmp_path: Path
     while not emulator.starts:  # noqa: ASYNC110 -- by another process
         await asyncio.sleep(0.02)
     look = ("campaign", "status", str(ledger), "--watch", "--every", "0.1", "--json")
-    watching = await shell.start(*look)
+    async with shell.begun(*look) as watching:
 
-    async def until(expected: str) -> dict[str, Any]:
-        assert watching.stdout is not None
-        while True:
-            found: dict[str, Any] = json.loads(await watching.stdout.readline())
-            if found["standing"] == expected and found.get("rate"):
-                return found
+        async def until(expected: str) -> dict[str, Any]:
+            while True:
+                found: dict[str, Any] = json.loads(await watching.stdout.readline())
+                if found["standing"] == expected and found.get("rate"):
+                    return found
 
-    seen = await until("running")
-    assert seen["placed"] + seen["sending"] + seen["backlog"] == 1000
-    assert seen["eta_seconds"] == pytest.approx(seen["backlog"] / seen["rate"], rel=0.01)
-    dialling.send_signal(signal.SIGINT)
-    assert (await shell.end(dialling)).code == 130
-    assert (await until("stopped"))["sending"] == 0
-    watching.send_signal(signal.SIGINT)
-    assert (await shell.end(watching)).code == 0
+        seen = await until("running")
+        assert seen["placed"] + seen["sending"] + seen["backlog"] == 1000
+        assert seen["eta_seconds"] == pytest.approx(seen["backlog"] / seen["rate"], rel=0.01)
+        dialling.send_signal(signal.SIGINT)
+        assert (await shell.end(dialling)).code == 130
+        assert (await until("stopped"))["sending"] == 0
+        watching.interrupt()
+        assert (await watching.end()).code == 0
 
 
 async def test_ctrl_c_ends_watching(shell: "Shell", emulator: Emulator, tmp_path: Path) -> None:
