@@ -14,6 +14,7 @@ import attrs
 import pytest
 
 from conference_async.emulator import Emulator
+from tests.conftest import UNMEASURED
 
 README = Path(__file__).parents[1] / "README.md"
 CONTINUES = "<!-- continues -->"
@@ -109,7 +110,7 @@ class Desk:
             if (README.parent / name).is_dir():
                 (folder / name).symlink_to(README.parent / name)
         self.environment = {
-            **{name: value for name, value in os.environ.items() if "TWILIO" not in name},
+            **{name: value for name, value in UNMEASURED.items() if "TWILIO" not in name},
             "CONFERENCE_ASYNC_BASE_URL": emulator.base_url,
             "TWILIO_ACCOUNT_SID": emulator.account_sid,
             "TWILIO_AUTH_TOKEN": emulator.auth_token,

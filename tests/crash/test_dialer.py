@@ -9,6 +9,7 @@ import random
 import signal
 import sys
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from pathlib import Path
 from subprocess import PIPE, Popen
 
@@ -17,6 +18,7 @@ import pytest
 
 from conference_async import Ledger, Outcome, State
 from conference_async.emulator import Emulator
+from tests.conftest import UNMEASURED
 
 STEPS = [
     f"{step}:{side}"
@@ -100,7 +102,9 @@ def weather() -> str:
 def mother() -> Iterator[Popen[str]]:
     """Start the process that forks those of all the campaigns: it imports everything once."""
     script = Path(__file__).with_name("campaign.py")
-    with Popen([sys.executable, str(script)], stdin=PIPE, stdout=PIPE, text=True) as process:
+    with Popen(
+        [sys.executable, str(script)], stdin=PIPE, stdout=PIPE, text=True, env=UNMEASURED
+    ) as process:
         yield process
 
 
@@ -136,15 +140,19 @@ async def test_killed_at_random_moments(nursery: Nursery, weather: str) -> None:
     """Each target is rung once, or at most once and unknown; the ledger always opens."""
     chance = random.Random(20260131)
     nursery.emulator.latency = 0.05
+    ends, in_flight = [], 0
     for _ in range(KILLS):
         pid = await nursery.start(PEOPLE)
         wanted = nursery.emulator.count("create") + chance.randrange(10)
-        while nursery.emulator.count("create") < wanted:  # noqa: ASYNC110 -- a process's doing
-            await asyncio.sleep(0.005)
-        await asyncio.sleep(chance.uniform(0, 0.1))
-        os.kill(pid, signal.SIGKILL)
-        assert await nursery.ended() == -signal.SIGKILL
-        await nursery.outcomes()
+        with suppress(ProcessLookupError):  # a machine so slow that few are left to call
+            while nursery.emulator.count("create") < wanted:
+                os.kill(pid, 0)
+                await asyncio.sleep(0.005)
+            await asyncio.sleep(chance.uniform(0, 0.1))
+            os.kill(pid, signal.SIGKILL)
+        ends.append(await nursery.ended())
+        in_flight += [one.state for one in await nursery.outcomes()].count(State.SENDING)
 
-    assert nursery.emulator.count("create") > 0
-    assert await nursery.finish(PEOPLE) <= (4 if weather == "fair" else 8) * KILLS
+    assert -signal.SIGKILL in ends
+    assert set(ends) <= {-signal.SIGKILL, 0}
+    assert await nursery.finish(PEOPLE) <= in_flight

@@ -18,6 +18,7 @@ from conference_async import Ledger, State
 from conference_async.emulator import Emulator
 from conference_async.journal.contacts import hash_of
 from conference_async.journal.place import journal_at
+from tests.conftest import UNMEASURED
 
 SCRIPT = Path(__file__).with_name("limited.py")
 PROCESSES = int(os.environ.get("CONFERENCE_ASYNC_TEST_CALLERS", "2"))
@@ -38,7 +39,9 @@ def drivers_may_read_their_files(no_blocking_calls: BlockBuster) -> None:
 async def start(order: dict[str, Any]) -> Process:
     """Start a process, and wait until it begins."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, str(SCRIPT), json.dumps(order), stdout=asyncio.subprocess.PIPE
+        *(sys.executable, str(SCRIPT), json.dumps(order)),
+        stdout=asyncio.subprocess.PIPE,
+        env=UNMEASURED,
     )
     assert process.stdout is not None
     assert await process.stdout.readline() == b"ready\n"

@@ -1,7 +1,6 @@
 """Examples, started as they are against an emulator."""
 
 import asyncio
-import os
 import signal
 import sqlite3
 import sys
@@ -15,6 +14,7 @@ import aiohttp
 import pytest
 
 from conference_async.emulator import Emulator
+from tests.conftest import UNMEASURED
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 OURS = "+15017122661"
@@ -50,7 +50,7 @@ def start() -> Start:
             *(sys.executable, "-W", "error", *command),
             stdin=PIPE,
             stdout=PIPE,
-            env={**os.environ, **known, **environment},
+            env={**UNMEASURED, **known, **environment},
         )
         try:
             yield process

@@ -89,7 +89,7 @@ async def test_bot(start: "Start", emulator: Emulator) -> None:
         assert (await talk.say("remove guest-2")).startswith("the service answered 404")
         assert await talk.say("sing") == "try: dial, wait, mute, play, remove"
         assert await talk.say("remove") == "4 done, 0 failed, 0 gone"
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             await process.communicate(b"")
 
     assert process.returncode == 0
@@ -104,5 +104,5 @@ class _Talk:
     async def say(self, line: str) -> str:
         """Say something, and return the answer."""
         self._say.write(f"{line}\n".encode())
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(30):
             return (await self._hear.readline()).decode().strip()
