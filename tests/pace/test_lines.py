@@ -1,5 +1,6 @@
 """Each store counts lines as the book of lines does, on a real server or file."""
 
+import math
 import random
 import time
 import uuid
@@ -10,7 +11,7 @@ import attrs
 import pytest
 
 from conference_async.errors import ConfigurationError
-from conference_async.pace.lines import LineBook, LineNews, LineStore, LineWish
+from conference_async.pace.lines import LineBook, LineNews, LineStore, LineWish, check_lines, judge
 from conference_async.pace.postgres import PostgresLimit
 from conference_async.pace.redis import RedisLimit
 from conference_async.pace.shared import SharedLimit
@@ -133,6 +134,49 @@ def test_lines_that_no_account_has_are_refused(options: dict[str, Any]) -> None:
         SQLiteLimit("pace.db", 1, **options)
 
 
+@pytest.mark.parametrize(("max_live", "reserved"), [(None, 0), (1, 0), (2, 1), (9, 0)])
+def test_lines_that_an_account_may_have_are_taken(max_live: int | None, reserved: int) -> None:
+    """From one on, and all but one may be left to interactive creates."""
+    check_lines(max_live, reserved)
+
+
+def test_news_add_up() -> None:
+    """What is said later of a line holds; nothing else that was said is lost."""
+    early = LineNews(placed={"a": "CA1", "b": "CA2"}, seen={"CA3"}, over={"CA4"}, full=True)
+    late = LineNews(placed={"b": "CA5"}, seen={"CA6"}, over={"CA7"})
+    both = LineNews(
+        placed={"a": "CA1", "b": "CA5"}, seen={"CA3", "CA6"}, over={"CA4", "CA7"}, full=True
+    )
+
+    assert early.and_then(late) == both
+    assert late.and_then(LineNews(full=True)) == attrs.evolve(late, full=True)
+    assert not late.and_then(LineNews()).full
+
+
+def test_what_is_missing_from_the_list_is_over_once_it_must_be_in_it() -> None:
+    """After five seconds, or at once if it was in it before."""
+    ages = {"CA1": 9.0, "CA2": 5.0, "CA3": 5.01, "CA4": math.inf, "a": 6.0, "b": 0.0}
+
+    assert judge(ages, {"CA1"}) == LineNews(seen={"CA1"}, over={"CA3", "CA4", "a"})
+    assert judge({}, set(), full=True) == LineNews(full=True)
+
+
+def test_a_line_is_as_old_as_the_clock_says() -> None:
+    """A call that was seen is older than any wait, and so is one of a clock that was set back."""
+    book = LineBook(held={"a": 5 * SECOND, "b": 7 * SECOND, "c": 8 * SECOND, "CA1": -1})
+
+    assert book.ages(7 * SECOND) == {"a": 2, "b": 0, "c": math.inf, "CA1": math.inf}
+
+
+def test_somebody_may_look_twice_in_a_second() -> None:
+    """And at once where nobody has looked, or the clock was set back since."""
+    book = LineBook(looked_at=SECOND)
+    found = [book.may_look(SECOND + each) for each in (-1, 0, 1, 499_999, 500_000)]
+
+    assert found == [True, False, False, False, True]
+    assert LineBook().may_look(0)
+
+
 def test_a_book_is_written_and_read() -> None:
     """As text, whatever is in it."""
     book = LineBook()
@@ -140,6 +184,7 @@ def test_a_book_is_written_and_read() -> None:
     book.take(LineWish(name="a", max_live=2), 5 * SECOND)
     book.note(LineNews(seen={"CA1"}, full=True), 6 * SECOND)
     assert LineBook.from_json(book.to_json()) == book
+    assert " " not in book.to_json()
     assert book.learned == 1
 
 
