@@ -66,6 +66,7 @@ class Congestion:
         self._unreachable = 0
         self._unreachable_for = ""
         self._probe: asyncio.Future[None] | None = None
+        self._prober: asyncio.Task[object] | None = None
         self.misses: int = 0
         """How many probes have failed, ever."""
         self.budget: RetryBudget = RetryBudget()
@@ -115,7 +116,7 @@ class Congestion:
     def _settle(self) -> None:
         if self._home.settle("make one for each loop", what="client"):
             # Under another loop, or in another process, nothing is under way.
-            self._busy, self._resume_at, self._probe = 0, 0.0, None
+            self._busy, self._resume_at, self._probe, self._prober = 0, 0.0, None, None
             self._waiting.clear()
 
     async def _may_probe(self, last_miss: int | None) -> bool:
@@ -133,6 +134,7 @@ class Congestion:
                 return False
             elif self._probe is None:
                 self._probe = asyncio.get_running_loop().create_future()
+                self._prober = asyncio.current_task()
                 return True
             else:
                 await asyncio.wait([self._probe])
@@ -150,7 +152,7 @@ class Congestion:
             raise
 
     def leave(self, ending: Ending | None = None, cause: str = "") -> None:
-        """Free the place, and learn from how its attempt ended.
+        """Free the place, in the task that took it, and learn from how its attempt ended.
 
         Args:
             ending: How; None if it came to no end.
@@ -158,9 +160,12 @@ class Congestion:
         """
         if ending is not None:
             self._learn(ending, cause)
-        if self._probe is not None:
+        # Whoever hangs from before the outage has nothing to say when it gives up.
+        if self._probe is not None and (
+            not self._unreachable or asyncio.current_task() is self._prober
+        ):
             self._probe.set_result(None)
-            self._probe = None
+            self._probe = self._prober = None
         self._busy = max(0, self._busy - 1)
         while self._waiting and self._busy < self.places:
             waiter, _ = self._waiting.popitem(last=False)

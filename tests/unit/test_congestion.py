@@ -321,6 +321,29 @@ async def test_a_prober_counts_beside_those_under_way() -> None:
     assert congestion.busy == 2
 
 
+async def test_whoever_hung_from_before_lets_no_second_one_probe() -> None:
+    """It says nothing of the service as it gives up; once one is answered, nobody has to wait."""
+    congestion = Congestion(8, RetryPolicy(base=0))
+
+    async def answered() -> None:
+        await congestion.enter()
+        await asyncio.sleep(2)
+        congestion.leave(Ending(AttemptOutcome.DONE))
+
+    tasks = [asyncio.create_task(answered()), asyncio.create_task(hold(congestion, 1))]
+    await asyncio.sleep(0)
+    congestion.missed()
+    tasks += [asyncio.create_task(hold(congestion, 50)) for _ in range(3)]
+    found = list[int]()
+    for _ in range(3):
+        await asyncio.sleep(0.75)
+        found.append(congestion.busy)
+
+    assert found == [3, 2, 3]  # both and the prober; one of them; and then all three
+    await asyncio.gather(*tasks)
+    assert congestion.busy == 0
+
+
 async def test_a_prober_that_is_cancelled_is_followed_by_another() -> None:
     """Nobody waits for what will not come."""
     congestion = Congestion(2, RetryPolicy(base=0))
