@@ -6,7 +6,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import UTC, datetime
 from email.utils import format_datetime
@@ -25,7 +26,7 @@ from conference_async.errors import ConfigurationError
 from conference_async.postgres.connection import Connection as PostgresConnection
 from conference_async.redis.connection import Connection as RedisConnection
 from conference_async.webhooks import Event, Keys, Receiver, parse_event, sign
-from conference_async.webhooks.event_log import notices
+from conference_async.webhooks.event_log import notices, postgres
 from conference_async.webhooks.event_log.contract import EventStore, Record
 from conference_async.webhooks.event_log.postgres import PostgresEvents, PostgresEventStore
 from conference_async.webhooks.event_log.redis import RedisEvents, RedisEventStore
@@ -275,6 +276,56 @@ async def test_what_is_no_event_is_passed_over(
     group.cancel()
     await asyncio.wait([group])
     assert "is passed over" in caplog.text
+
+
+async def test_the_place_to_start_at_is_found_in_a_file_without_a_look_at_each_event(
+    tmp_path: Path,
+) -> None:
+    """By SQLite's own count of steps."""
+    store = SQLiteEventStore(tmp_path / "events.db")
+    steps = 0
+
+    def count() -> None:
+        nonlocal steps
+        steps += 1000
+
+    await store.open()
+    await store.append([Record("", (str(each),)) for each in range(50_000)], keep=60)
+    await store.start(3600)  # the connection that reads is there
+    await store._look(lambda file: file.set_progress_handler(count, 1000))
+
+    assert await store.start(3600) == "0"
+    assert steps < 20_000
+    await store.aclose()
+
+
+async def test_a_server_finds_the_place_to_start_at_without_a_look_at_each_event(
+    postgres_server: str,
+) -> None:
+    """By its own count of the rows that it read in vain."""
+    values = {"log": uuid.uuid4().hex, "since": 60}
+    async with await psycopg.AsyncConnection.connect(postgres_server, autocommit=True) as server:
+        await server.execute(
+            """
+            INSERT INTO conference_async_event (log, at, body)
+            SELECT %(log)s, now() - number * interval '0.1 second', ''
+            FROM generate_series(10000, 1, -1) AS number
+            """,
+            values,
+        )
+        await server.execute("ANALYZE conference_async_event")
+        explain = f"EXPLAIN (ANALYZE, FORMAT JSON) {postgres._START}"
+        found = await server.execute(explain, values)
+        [(plans,)] = await found.fetchall()
+
+    assert sum(filtered(plans[0]["Plan"])) == 0
+
+
+def filtered(plan: dict[str, Any]) -> Iterator[int]:
+    """Yield how many rows each step of a plan read in vain."""
+    yield plan.get("Rows Removed by Filter", 0)
+    for part in plan.get("Plans", ()):
+        yield from filtered(part)
 
 
 async def test_the_log_is_bounded(make_store: MakeStore) -> None:

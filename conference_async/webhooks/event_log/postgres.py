@@ -95,10 +95,15 @@ WITH record AS (
 )
 SELECT pg_notify('conference_async_event', %(log)s) WHERE EXISTS (SELECT FROM appended)
 """
+# The clock of a statement, which an index can be asked for; that of each row would be compared
+# with every row. Of those that came at about the same instant the first counts.
 _START: Final = """
 SELECT coalesce(
-    (SELECT min(position) - 1 FROM conference_async_event
-     WHERE log = %(log)s AND at >= clock_timestamp() - make_interval(secs => %(since)s)),
+    (SELECT min(position) - 1 FROM (
+        SELECT position FROM conference_async_event
+        WHERE log = %(log)s AND at >= now() - make_interval(secs => %(since)s)
+        ORDER BY at LIMIT 1000
+    ) AS oldest),
     (SELECT max(position) FROM conference_async_event WHERE log = %(log)s),
     0
 ) AS position
@@ -109,11 +114,11 @@ WHERE log = %(log)s AND position > %(after)s ORDER BY position LIMIT %(most)s
 """
 _PRUNE: Final[tuple[LiteralString, ...]] = (
     """
-    DELETE FROM conference_async_event WHERE log = %(log)s AND (
-        at < clock_timestamp() - make_interval(secs => %(keep)s)
-        OR position <= (
-            SELECT position FROM conference_async_event WHERE log = %(log)s
-            ORDER BY position DESC OFFSET %(most)s LIMIT 1
+    DELETE FROM conference_async_event WHERE log = %(log)s AND at <= greatest(
+        now() - make_interval(secs => %(keep)s),
+        (
+            SELECT at FROM conference_async_event WHERE log = %(log)s
+            ORDER BY at DESC OFFSET %(most)s LIMIT 1
         )
     )
     """,
@@ -121,7 +126,7 @@ _PRUNE: Final[tuple[LiteralString, ...]] = (
     """
     DELETE FROM conference_async_event_key
     WHERE log = %(log)s AND at < greatest(
-        clock_timestamp() - make_interval(secs => %(keep)s),
+        now() - make_interval(secs => %(keep)s),
         (SELECT min(at) FROM conference_async_event WHERE log = %(log)s) - interval '1 second'
     )
     """,
