@@ -135,7 +135,7 @@ async def service(path: Path | None = None) -> AsyncGenerator[tuple[Emulator, Co
                     base_url=f"http://service.test:{emulator.base_url.rpartition(':')[2]}",
                     limit=limit,
                     max_concurrency=1,
-                    retry=RetryPolicy(base=0.001, lookups=2),
+                    retry=RetryPolicy(base=0.001, lookups=2, settled=0.1),
                     before_send=write_down,
                 )
             ),

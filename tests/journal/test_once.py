@@ -473,7 +473,7 @@ async def test_a_deadline_in_line_says_that_nothing_was_sent(
     connect: Callable[..., ConferenceClient], emulator: Emulator, key: str
 ) -> None:
     """The one who waits for the one who waits for a slot may simply ask again."""
-    client = connect(limit=CreateLimit(0.3))
+    client = connect(limit=CreateLimit(0.5))
     await ask(client, f"{key} before")
     first = asyncio.create_task(ask(client, key))
     await asyncio.sleep(0.1)
