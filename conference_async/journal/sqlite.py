@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from conference_async.errors import LedgerError
+from conference_async.errors import ConferenceError, LedgerError
 from conference_async.journal.contacts import (
     CONTACTS,
     Contact,
@@ -33,6 +33,7 @@ from conference_async.sending.register import Remembered
 from conference_async.sqlite.commits import Commits
 from conference_async.sqlite.file import SQLiteFile
 from conference_async.sqlite.handle import absolute
+from conference_async.sqlite.refusals import never
 from conference_async.sqlite.schema import Schema, make_durable
 
 _SCHEMA = Schema(application=0x43664A6E, scripts=(TABLE, CONTACTS))  # "CfJn"
@@ -161,9 +162,11 @@ class Journal:
         except (sqlite3.Error, OSError) as error:
             raise self._failed(error) from error
 
-    def _failed(self, error: Exception) -> LedgerError:
+    def _failed(self, error: Exception) -> ConferenceError:
         if isinstance(error, LedgerError):
             return error
+        if (refusal := never(error, self._name)) is not None:
+            return refusal
         why = error.strerror if isinstance(error, OSError) else error
         return LedgerError(f"{self._name} cannot be used: {why}; nothing more is dialled")
 

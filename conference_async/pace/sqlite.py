@@ -10,13 +10,13 @@ from typing import Self, TypeVar
 
 import attrs
 
-from conference_async.errors import ConfigurationError
 from conference_async.pace.lines import LineBook, LineCount, LineNews, LineWish
 from conference_async.pace.shared import SharedLimit
 from conference_async.pace.slots import SECOND, Pace, Reservation, check_account
 from conference_async.sharing import Share
 from conference_async.sqlite.file import SQLiteFile
 from conference_async.sqlite.handle import absolute
+from conference_async.sqlite.refusals import never
 
 _BUSY = 1.5
 """Seconds to wait while another process holds the file: less than a limit waits for an answer."""
@@ -97,15 +97,17 @@ class SQLiteStore:
         self._share = Share(self._path, partial(_Desk.at, path))
         self._account = check_account(account)
         self._asked = 0.0
+        self._purpose = f"the pace in {self._path.name}"
 
     async def open(self) -> None:
         """Open the file, as `SlotStore` says."""
         file = self._share.take().file
         if file.is_open:
             return
-        if not await file.in_thread(self._path.parent.is_dir):
-            raise ConfigurationError(f"there is no directory {str(self._path.parent)!r}")
-        await file.open()
+        try:
+            await file.open()
+        except (sqlite3.Error, OSError) as error:
+            raise never(error, self._purpose) or error from error
 
     async def reserve(self, *, cps: float, floor: float) -> Reservation:
         """Take the next slot, as `SlotStore` says."""
@@ -201,9 +203,9 @@ class SQLiteStore:
             self._asked = asyncio.get_running_loop().time()
             try:
                 return await desk.file.run(transact)
-            except (sqlite3.Error, OSError):
+            except (sqlite3.Error, OSError) as error:
                 await desk.file.aclose()  # what is wrong with it may not be with the next
-                raise
+                raise never(error, self._purpose) or error from error
 
     def _row(self, file: sqlite3.Connection) -> Pace | None:
         values = file.execute(_READ, [self._account]).fetchone()

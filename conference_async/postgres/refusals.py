@@ -51,7 +51,9 @@ def never(error: BaseException, purpose: str) -> ConfigurationError | None:
     if not isinstance(error, Error):
         return None
     said = (str(error).strip().splitlines() or [""])[0]
-    if error.sqlstate is None:
+    if error.sqlstate is None and error.pgconn is not None and error.pgconn.needs_password:
+        found: str | None = _WHO  # whatever language it says so in
+    elif error.sqlstate is None:
         found = next((what for words, what in _BY_WORDS.items() if words.search(str(error))), None)
     else:
         found = _BY_STATE.get(error.sqlstate)

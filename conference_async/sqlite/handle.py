@@ -1,5 +1,6 @@
 """One connection to an SQLite file, from its making to its close; everything here blocks."""
 
+import errno
 import logging
 import os
 import sqlite3
@@ -192,10 +193,18 @@ def _make(path: Path, *, private: bool) -> None:
             mode = _OWNER_ONLY if private else 0o666
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, mode))
         except FileExistsError:
-            pass
+            _refuse_unusable(path)
     if private:
         for ending in ("", "-wal", "-shm"):
             make_private(path.with_name(path.name + ending))
+
+
+def _refuse_unusable(path: Path) -> None:
+    """Say what is wrong with it, of which SQLite would say only that it cannot be opened."""
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    if not os.access(path, os.R_OK | os.W_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
 
 def make_private(path: Path) -> None:

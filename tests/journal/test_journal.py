@@ -283,7 +283,8 @@ async def test_other_files_are_left_alone(tmp_path: Path, books: Books) -> None:
 
 async def test_a_folder_must_be_there(tmp_path: Path, books: Books) -> None:
     """It is not made."""
-    with pytest.raises(LedgerError, match=r"the journal calls.db cannot be used: No such file"):
+    told = r"the journal calls.db cannot be used: No such file .*; name a file in a folder"
+    with pytest.raises(ConfigurationError, match=told):
         await Journal(tmp_path / "nowhere" / "calls.db").known(planned(books))
 
 

@@ -1,13 +1,18 @@
 """A store that can never work says so, and what to do, to the first who needs it."""
 
 import asyncio
+import sqlite3
+import ssl
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import psycopg
 import pytest
 import redis
+import trustme
 from blockbuster import BlockBuster
 from psycopg.conninfo import make_conninfo
 
@@ -15,6 +20,7 @@ from conference_async import (
     ClusterDialer,
     ConferenceClient,
     Credentials,
+    Journal,
     NewParticipant,
     Plan,
     PostgresEvents,
@@ -24,11 +30,13 @@ from conference_async import (
     RedisEvents,
     RedisLimit,
     SharedEvents,
+    SQLiteLimit,
     Unpaced,
 )
 from conference_async.errors import ConfigurationError
 from conference_async.postgres.refusals import never
 from conference_async.redis.refusals import never as never_of_redis
+from conference_async.sqlite.refusals import never as never_of_a_file
 from conference_async.webhooks import Keys, Receiver
 
 CREDENTIALS = Credentials("AC" + "0" * 32, "token")
@@ -202,7 +210,6 @@ async def test_a_redis_that_can_never_work_is_not_waited_for(
     ("said", "told"),
     [
         ("MOVED 3999 127.0.0.1:6381", "redis+cluster://"),
-        ("Error 1 connecting to h:1. [SSL] certificate verify failed: unable", "ssl_ca_certs="),
         ("unknown command 'XAUTOCLAIM', with args beginning with: ", "version 6.2"),
         ("LOADING Redis is loading the dataset in memory", None),
         ("READONLY You can't write against a read only replica.", None),
@@ -213,6 +220,112 @@ async def test_a_redis_that_can_never_work_is_not_waited_for(
 def test_what_a_redis_says_is_told_apart(said: str, told: str | None) -> None:
     """What another server may do is waited for."""
     refusal = never_of_redis(redis.RedisError(said), "RedisLimit")
+
+    assert (refusal is None) == (told is None)
+    assert told is None or told in str(refusal)
+
+
+@asynccontextmanager
+async def of_an_unknown_authority(*, asked: bool) -> AsyncIterator[int]:
+    """Give the port of a server with TLS that nobody trusts; `asked` for it first by Postgres."""
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert("localhost").configure_cert(tls)
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError, asyncio.IncompleteReadError):
+            if asked:
+                await reader.readexactly(8)
+                writer.write(b"S")
+            await writer.start_tls(tls)
+        writer.close()
+
+    async with await asyncio.start_server(serve, "localhost", 0) as server:
+        yield server.sockets[0].getsockname()[1]
+
+
+async def test_a_postgres_whose_authority_is_unknown_is_not_waited_for(tmp_path: Path) -> None:
+    """It says which setting names the authority."""
+    trustme.CA().cert_pem.write_to_path(str(tmp_path / "another.pem"))
+    async with of_an_unknown_authority(asked=True) as port, asyncio.timeout(20):
+        where = f"postgresql://me@localhost:{port}/calls?gssencmode=disable"
+        secured = f"&sslmode=verify-full&sslrootcert={tmp_path / 'another.pem'}"
+        with pytest.raises(ConfigurationError, match="sslrootcert="):
+            await with_limit(where + secured)
+
+
+async def test_a_redis_whose_authority_is_unknown_is_not_waited_for() -> None:
+    """Known by the class of what TLS raised, whatever it says."""
+    async with (
+        asyncio.timeout(20),
+        of_an_unknown_authority(asked=False) as port,
+        RedisLimit(f"rediss://localhost:{port}/0", 30) as limit,
+    ):
+        with pytest.raises(ConfigurationError, match="ssl_ca_certs="):
+            await create(limit=limit)
+
+
+async def test_a_redis_that_does_not_speak_tls_is_not_waited_for() -> None:
+    """Though it was asked to."""
+
+    async def serve(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"-ERR Protocol error: unauthenticated multibulk length\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(serve, "localhost", 0) as server, asyncio.timeout(20):
+        port = server.sockets[0].getsockname()[1]
+        async with RedisLimit(f"rediss://localhost:{port}/0", 30) as limit:
+            with pytest.raises(ConfigurationError, match="use redis://"):
+                await create(limit=limit)
+
+
+def test_a_password_that_is_missing_is_said_in_any_language(mortal_postgres: Any) -> None:
+    """By what the driver knows of the connection, not by words."""
+    name = f"r{uuid.uuid4().hex}"
+    mortal_postgres.ask_for_password(name, "right")
+    with pytest.raises(psycopg.OperationalError) as caught:
+        psycopg.connect(make_conninfo(mortal_postgres.where, user=name, passfile="/nowhere"))
+    german = psycopg.OperationalError("kein Passwort angegeben", pgconn=caught.value.pgconn)
+    assert "PGPASSWORD" in str(never(german, "PostgresLimit"))
+
+
+@pytest.mark.parametrize("kind", ["limit", "journal"])
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("nowhere/calls.db", "in a folder that is there"),
+        ("folder", "in a folder that is there"),
+        ("letter.txt/calls.db", "in a folder that is there"),
+        ("letter.txt", "a file of its own"),
+    ],
+)
+async def test_a_file_that_can_never_work_is_not_waited_for(
+    kind: str, name: str, told: str, tmp_path: Path
+) -> None:
+    """Neither for a slot nor for a key."""
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "letter.txt").write_text("Dear Sir or Madam, " * 100)
+    journal = Journal(tmp_path / name)
+    async with asyncio.timeout(10), SQLiteLimit(tmp_path / name, 30) as limit:
+        use = create(limit=limit) if kind == "limit" else journal.__aenter__()
+        with pytest.raises(ConfigurationError, match=told):
+            await use
+
+
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        (sqlite3.SQLITE_READONLY, "read and write the file"),
+        (sqlite3.SQLITE_READONLY_DBMOVED, None),
+        (sqlite3.SQLITE_FULL, None),
+        (sqlite3.SQLITE_IOERR, None),
+        (sqlite3.SQLITE_BUSY, None),
+    ],
+)
+def test_what_sqlite_says_is_told_apart(code: int, told: str | None) -> None:
+    """By its codes: a disk may have room again, and a file may come back."""
+    error = sqlite3.OperationalError("what it says")
+    error.sqlite_errorcode = code
+    refusal = never_of_a_file(error, "the journal")
 
     assert (refusal is None) == (told is None)
     assert told is None or told in str(refusal)

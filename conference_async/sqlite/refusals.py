@@ -1,0 +1,53 @@
+"""What a file will answer however often it is asked."""
+
+import errno
+import sqlite3
+from collections.abc import Mapping
+
+from conference_async.errors import ConfigurationError
+
+_PRIMARY = 0xFF
+"""The part of an error's code that says its kind."""
+
+_RIGHT = "let this user read and write the file, and its folder too, where its log is kept"
+_PLACE = "name a file in a folder that is there"
+_OTHER = "name a file of its own, or put a good copy back"
+
+_BY_NUMBER: Mapping[int | None, str] = {
+    errno.ENOENT: _PLACE,
+    errno.ENOTDIR: _PLACE,
+    errno.EISDIR: _PLACE,
+    errno.ENAMETOOLONG: _PLACE,
+    errno.EACCES: _RIGHT,
+    errno.EPERM: _RIGHT,
+    errno.EROFS: _RIGHT,
+}
+_BY_CODE: Mapping[int, str] = {
+    sqlite3.SQLITE_PERM: _RIGHT,
+    sqlite3.SQLITE_READONLY: _RIGHT,
+    sqlite3.SQLITE_AUTH: _RIGHT,
+    sqlite3.SQLITE_NOTADB: _OTHER,
+    sqlite3.SQLITE_CORRUPT: _OTHER,
+}
+
+
+def never(error: BaseException, purpose: str) -> ConfigurationError | None:
+    """Return what a caller gets for an error that no waiting mends; None if it may pass.
+
+    A disk that is full, a file that is busy and one that was moved away may.
+
+    Args:
+        error: What SQLite or the system raised.
+        purpose: What the file is for, as the beginning of a sentence.
+    """
+    if isinstance(error, OSError):
+        found, said = _BY_NUMBER.get(error.errno), error.strerror
+    elif isinstance(error, sqlite3.Error):
+        code = getattr(error, "sqlite_errorcode", 0)
+        moved = code == sqlite3.SQLITE_READONLY_DBMOVED
+        found, said = None if moved else _BY_CODE.get(code & _PRIMARY), str(error)
+    else:
+        return None
+    return (
+        None if found is None else ConfigurationError(f"{purpose} cannot be used: {said}; {found}")
+    )
