@@ -29,7 +29,7 @@ from conference_async.errors import ConfigurationError, LedgerError
 from conference_async.journal.postgres import PostgresJournal
 from conference_async.postgres.session import Session
 from conference_async.privacy import one_line, words_of
-from conference_async.sending.observing import note
+from conference_async.sending.observing import Observer, note
 
 LOOK_EVERY = 5.0
 """Seconds between two looks at what dead workers held, what waits, and who has joined."""
@@ -105,10 +105,13 @@ class Caller:
     def observed(self) -> Generator[None]:
         """Let those who watch the clients see what is in hand."""
         ends: list[Callable[[], object]] = []
+
+        def begin(observer: Observer, account_sid: str) -> None:
+            ends.append(observer.hold(account_sid, partial(self.in_hand, account_sid)))
+
         for account_sid, client in self._clients.items():
-            if (observer := client.options.telemetry) is not None:
-                held = partial(self.in_hand, account_sid)
-                note(lambda: ends.append(observer.hold(account_sid, held)))  # noqa: B023 -- called at once
+            if client.options.telemetry is not None:
+                note(begin, client.options.telemetry, account_sid)
         try:
             yield
         finally:
