@@ -159,15 +159,16 @@ def sentences(tree: ast.Module) -> Iterator[str]:
     for function in ast.walk(tree):
         if not isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
             continue
+        nodes = [*ast.walk(function)]
         ours = {
             id(part)
-            for node in ast.walk(function)
+            for node in nodes
             if isinstance(node, ast.Expr)
             or (isinstance(node, ast.Call) and ast.unparse(node.func) == "Words")
             for part in ast.walk(node)
             if isinstance(node, ast.Call) or isinstance(node.value, ast.Constant)
         }
-        for node in ast.walk(function):
+        for node in nodes:
             text = node.value if isinstance(node, ast.Constant) and id(node) not in ours else ""
             if isinstance(text, str) and re.search(r"[a-z]{2} [a-z]+ [a-z]", text):
                 yield text
