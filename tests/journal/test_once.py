@@ -372,6 +372,49 @@ async def test_a_deadline_bounds_the_wait(
     assert emulator.rings(TO) == 1
 
 
+class Left:
+    """A journal in which a process that died has left every key."""
+
+    def __init__(self) -> None:
+        self.since = datetime.now(UTC)
+
+    async def known(self, entry: Intent) -> Intent:
+        """Return that the key is claimed, and that nobody is at it."""
+        return entry.claimed("dead", "alice", self.since)
+
+    async def swap(self, before: Intent, after: Intent) -> bool:  # noqa: ARG002 -- the protocol's signature
+        """Take note of nothing."""
+        return True
+
+    async def remembered(self, account_sid: str, numbers: object) -> list[Any]:  # noqa: ARG002 -- the protocol's signature
+        """Know of no other create."""
+        return []
+
+
+@pytest.mark.looptime
+async def test_a_deadline_bounds_the_search_for_a_call_of_somebody_dead(
+    emulator: Emulator, key: str
+) -> None:
+    """The call log would tell in some minutes; the error knows what to ask it then."""
+    why = (
+        "alice': whoever claimed the key is gone, and it is not certain what became of the call; "
+        "the same key may be asked again"
+    )
+    async with ConferenceClient(
+        Credentials(emulator.account_sid, emulator.auth_token),
+        base_url=emulator.base_url,
+        limit=Unpaced(),
+        journal=Left(),
+        deadline=5,
+    ) as client:
+        with pytest.raises(OutcomeUnknown, match=why) as caught:
+            await ask(client, key)
+
+        assert asyncio.get_running_loop().time() == pytest.approx(5, abs=1e-3)
+        assert await caught.value.reconcile(client) is None
+    assert caught.value.evidence[-1].held == "early"
+
+
 async def test_an_asker_that_is_cancelled_hurts_nobody(
     connect: Callable[..., ConferenceClient], emulator: Emulator, key: str
 ) -> None:
@@ -490,7 +533,7 @@ async def test_a_deadline_that_no_slot_can_meet_leaves_the_key_free(
     client = connect(limit=CreateLimit(0.01))
     await ask(client, f"{key} before")
     with pytest.raises(DeadlineExceeded, match="the earliest free slot is"):
-        await ask(client.with_options(deadline=1), key)
+        await ask(client.with_options(deadline=60), key)
 
     assert not (await ask(connect(), key)).repeated
     assert emulator.rings(TO) == 2

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from conference_async.errors import ConfigurationError
 from conference_async.webhooks.events import ConferenceStarted, Event, ParticipantJoined
-from conference_async.webhooks.receiver import Receiver
+from conference_async.webhooks.receiver import Duplicates, Receiver
 from conference_async.webhooks.signature import Algorithm, Keys, SharedKey, sign
 
 URL = "https://example.com/hooks/twilio"
@@ -945,3 +945,68 @@ async def test_keys_are_replaced_while_it_runs() -> None:
 
     assert held == Keys(TOKEN)
     assert len(heard) == 1
+
+
+def heard_by_a_machine(**own: str) -> dict[str, str]:
+    """Return the parameters of a callback that has neither a number nor a time."""
+    call = {"CallSid": f"CA{1:032}", "AccountSid": "AC" + "1" * 32}
+    return call | {"AnsweredBy": "human", "MachineDetectionDuration": "2000"} | own
+
+
+async def test_an_attempt_is_known_by_its_token_where_nothing_is_numbered() -> None:
+    """It was signed anew, and so has another signature."""
+    hooks = receiver()
+    heard = taken(hooks)
+    token = {"I-Twilio-Idempotency-Token": "one"}
+
+    for attempt in ("1", "2"):
+        assert await post(hooks, heard_by_a_machine(Attempt=attempt), headers=token) == 204
+
+    assert len(heard) == 1
+
+
+async def test_callbacks_that_nothing_numbers_are_told_apart_by_their_signatures() -> None:
+    """Two reports about one call are two, unless they are the same."""
+    hooks = receiver()
+    heard = taken(hooks)
+
+    for answered_by in ("unknown", "human", "human"):
+        assert await post(hooks, heard_by_a_machine(AnsweredBy=answered_by)) == 204
+
+    assert len(heard) == 2
+
+
+def test_the_oldest_key_is_forgotten_first() -> None:
+    """Of more than may be remembered."""
+    seen = Duplicates(size=2, age=10)
+    assert all(seen.is_new([key], now) for now, key in enumerate("abc"))
+
+    assert not seen.is_new(["b"], 3)
+    assert not seen.is_new(["c"], 3)
+    assert seen.is_new(["a"], 3)
+
+
+def test_a_key_is_forgotten_when_its_time_is_over() -> None:
+    """And no other one with it."""
+    seen = Duplicates(size=9, age=10)
+    assert seen.is_new(["a"], 0)
+    assert seen.is_new(["b"], 1)
+
+    assert not seen.is_new(["a"], 9.9)
+    assert seen.is_new(["a"], 10)
+    assert not seen.is_new(["b"], 10)
+
+
+async def test_why_a_request_was_turned_away_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """With the receiver that did it."""
+    hooks = receiver(patience=0)
+    read = hooks.events(buffer=1)
+
+    assert [await post(hooks, joined(number)) for number in (1, 2)] == [204, 503]
+
+    assert isinstance(await anext(read), ParticipantJoined)
+    why = "refused a request: the application is slow, or it is over"
+    said = [each.message for each in caplog.records if each.name == "conference_async.webhooks"]
+    assert said == [f"<Receiver {URL}> {why}"]
+    hooks.close()
+    assert repr(hooks) == f"<Receiver {URL}, closed>"
