@@ -1,6 +1,6 @@
 """Methods that take one value or the fields that make it, typed from the value's own definition."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from functools import wraps
 from inspect import Parameter, Signature, iscoroutinefunction, signature
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, ParamSpec, TypeVar, cast, overload
@@ -65,7 +65,8 @@ def takes_fields(
             return method(self, value_of(*args, **fields))
 
         async def _awaited(self: object, *args: P.args, **fields: P.kwargs) -> object:
-            return await cast("Awaitable[object]", method(self, value_of(*args, **fields)))
+            work: Any = method(self, value_of(*args, **fields))
+            return await work
 
         wanted = cast("type[ValueT]", value_type)
         call = wraps(method)(_awaited if iscoroutinefunction(method) else called)
@@ -132,7 +133,8 @@ def takes_once(
         async def _awaited(
             self: object, *args: object, once: str | None = None, **fields: object
         ) -> object:
-            return await cast("Awaitable[object]", method(self, value_of(args, fields), once))
+            work: Any = method(self, value_of(args, fields), once)
+            return await work
 
         call = wraps(method)(_awaited if iscoroutinefunction(method) else called)
         call.__dict__["__signature__"] = signature_with(method, keywords)

@@ -7,7 +7,7 @@ import attrs
 from conference_async.cautions import IgnoredParameter, notify
 from conference_async.models import rules
 from conference_async.models.extras import Extras, copied, only_unknown
-from conference_async.models.given import Remembering, check_given, needs_something, rules_aside
+from conference_async.models.given import check_given, needs_something, rules_aside
 from conference_async.models.rules import check_coaching
 from conference_async.models.vocabulary import HttpMethod
 from conference_async.privacy import described, names_only
@@ -26,7 +26,7 @@ _NEEDS = {
 
 
 @frozen_request(kw_only=True, field_transformer=rules_aside)
-class ParticipantChange(Remembering):
+class ParticipantChange:
     """A change to a participant (conference-participant-resource#update-a-participant).
 
     None leaves a field as it is.

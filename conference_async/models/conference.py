@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 import attrs
 
 from conference_async.models.extras import Extras, copied, only_unknown
-from conference_async.models.given import Remembering, check_given, needs_something, rules_aside
+from conference_async.models.given import check_given, needs_something, rules_aside
 from conference_async.models.rules import url, word
 from conference_async.models.vocabulary import UNKNOWN, ConferenceStatus, HttpMethod
 from conference_async.privacy import described, names_only
@@ -62,7 +62,7 @@ class Conference:
 
 
 @frozen_request(kw_only=True, field_transformer=rules_aside)
-class ConferenceChange(Remembering):
+class ConferenceChange:
     """A change to a whole conference (conference-resource#update-a-conference-resource).
 
     Raises:

@@ -9,7 +9,7 @@ from conference_async.errors import InvalidParameter
 from conference_async.models import newer, rules
 from conference_async.models.endpoints import check_caller, check_target
 from conference_async.models.extras import Extras, copied, only_unknown
-from conference_async.models.given import Remembering, check_given, given, rules_aside
+from conference_async.models.given import check_given, given, rules_aside
 from conference_async.models.rules import check_coaching
 from conference_async.models.vocabulary import (
     Beep,
@@ -63,7 +63,7 @@ def machine_detection_mode(value: str | None) -> str | None:
 
 
 @frozen_request(kw_only=True, field_transformer=rules_aside)
-class NewParticipant(Remembering):
+class NewParticipant:
     """A call into a conference (conference-participant-resource#create-a-participant).
 
     Only `from_` and `to` must be given. None means "not sent": the service's default holds. Event
@@ -270,7 +270,7 @@ class NewParticipant(Remembering):
     def __attrs_post_init__(self) -> None:
         check_given(self, _NEEDS)
         if self.recording_configuration_id is not None:
-            newer.check_recording(dict(given(self)))
+            newer.check_recording(given(self)[0])
         target = check_target(self.to)
         check_caller("from_", self.from_, target)
         if self.caller_id is not None:

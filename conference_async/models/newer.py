@@ -1,7 +1,7 @@
 """Rules of the parameters that the service takes and its page does not list yet."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import attrs
@@ -57,11 +57,11 @@ def position(_instance: object, field: "attrs.Attribute[Any]", value: object) ->
         raise InvalidParameter(field.name, problem)
 
 
-def check_recording(given: Mapping[str, object]) -> None:
+def check_recording(given: Collection[str]) -> None:
     """Refuse a recording configuration beside what it configures.
 
     Args:
-        given: The fields of a request that are not None.
+        given: The names of the fields of a request that are not None.
 
     Raises:
         InvalidParameter: Both are given.

@@ -84,7 +84,9 @@ class Congestion:
     def take(self) -> bool:
         """Take a place if nothing has to be waited for; return whether it was, as for `enter`."""
         self._settle()
-        if self._unreachable or self._waiting or self._busy >= self.places or self.pause() > 0:
+        if self._unreachable or self._waiting or self._busy >= int(self._places):
+            return False
+        if self._resume_at and self.pause() > 0:
             return False
         self._busy += 1
         return True
@@ -167,7 +169,7 @@ class Congestion:
             self._probe.set_result(None)
             self._probe = self._prober = None
         self._busy = max(0, self._busy - 1)
-        while self._waiting and self._busy < self.places:
+        while self._waiting and self._busy < int(self._places):
             waiter, _ = self._waiting.popitem(last=False)
             if not waiter.done():
                 waiter.set_result(None)

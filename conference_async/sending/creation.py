@@ -3,7 +3,6 @@
 import asyncio
 import logging
 from collections.abc import Callable
-from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
@@ -252,18 +251,27 @@ class Creation:
         """
         options, operation = self._sender.options, self._operation
         self._lines.wanted()
-        with ExitStack() as taken:
+        entered, taken = False, None
+        try:
             async with self._sender.limit.turn(options.priority, self._ticket) as turn:
-                await operation.enter()
-                taken.callback(operation.leave)
+                if not operation.take():
+                    await operation.enter()
+                entered = True
                 attempt.in_front = asyncio.get_running_loop().time()
                 await turn.slot()
-                taken.callback(turn.give_back)
+                taken = turn
             # The line is free from here on: a slow `before_send` delays this create only.
             if options.before_send is not None:
                 await options.before_send(self._label, attempt.number)
-            taken.pop_all()
-        return turn
+        except BaseException:
+            try:
+                if taken is not None:
+                    taken.give_back()
+            finally:
+                if entered:
+                    operation.leave()
+            raise
+        return taken
 
     async def living(self) -> PlacedParticipant | None:
         """Return the participant if it is found by its label, looking a few times.

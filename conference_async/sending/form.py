@@ -62,19 +62,26 @@ class OneShotForm(aiohttp.Payload):
         """Hand the form to the connection, once, at the instant at which it may leave."""
         if self._may_leave is not None:
             # A dead connection is found out before the slot is waited for, and after.
-            await self._check(writer)
+            if not self._may_be_written(writer):
+                await self._check(writer)
             if not await self._untimed(self._may_leave()):
                 self.turned_back = True
                 raise aiohttp.ClientConnectionError("the form may not leave now")
-        await self._check(writer)
+        if not self._may_be_written(writer):
+            await self._check(writer)
         self._sealed = True
         self.left_at = asyncio.get_running_loop().time()
         await writer.write(self._form)
 
-    async def _check(self, writer: AbstractStreamWriter) -> None:
+    def _may_be_written(self, writer: AbstractStreamWriter) -> bool:
+        """Return whether it may without a second look, as it nearly always may."""
         transport: asyncio.Transport | None = getattr(writer, "transport", None)
-        alive = transport is not None and (is_quiet(transport) or not await is_dead(transport))
-        if self._sealed or not alive:
+        return not self._sealed and transport is not None and is_quiet(transport)
+
+    async def _check(self, writer: AbstractStreamWriter) -> None:
+        """Refuse to be written twice, or to a connection that is dead."""
+        transport: asyncio.Transport | None = getattr(writer, "transport", None)
+        if self._sealed or transport is None or await is_dead(transport):
             self.dead_ends += not self._sealed
             raise aiohttp.ClientConnectionResetError(
                 "the connection closed before the form was sent"

@@ -15,7 +15,10 @@ T = TypeVar("T")
 _LONGEST_COUNT = 9
 
 
-@attrs.frozen(kw_only=True, eq=False)
+# One of each is made for every attempt, and to freeze them takes several times as long.
+
+
+@attrs.define(kw_only=True, eq=False)
 class Request:
     """A request to the service."""
 
@@ -31,7 +34,7 @@ class Request:
     behind our back has one, if an empty one: aiohttp repeats some requests by itself."""
 
 
-@attrs.frozen(eq=False)
+@attrs.define(eq=False)
 class Reply:
     """A reply of the service."""
 

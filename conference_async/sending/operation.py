@@ -218,15 +218,18 @@ class Operation:
         """The seconds until the deadline; infinite without one."""
         return math.inf if self.deadline_at is None else self.deadline_at - self._now()
 
+    def take(self) -> bool:
+        """Take the place that `send` sends from if it is free; return whether it was."""
+        return self._congestion.take()
+
     async def enter(self) -> None:
-        """Take the place that `send` sends from.
+        """Wait for the place that `send` sends from, and take it.
 
         Raises:
             ConnectionFailed: The service cannot be reached, and this operation has been waiting
                 for as many attempts of others as it may make.
         """
-        if not self._congestion.take():  # which it nearly always can
-            await self._congestion.enter(self._last_miss)
+        await self._congestion.enter(self._last_miss)
 
     def leave(self) -> None:
         """Free the place without sending."""

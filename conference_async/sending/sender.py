@@ -112,7 +112,8 @@ class Sender:
         try:
             async with _UNBOUNDED if deadline_at is None else asyncio.timeout_at(deadline_at):
                 while True:
-                    await operation.enter()
+                    if not operation.take():
+                        await operation.enter()
                     await operation.send()
                     attempt = operation.attempt
                     result = attempt.result

@@ -2,6 +2,7 @@
 
 import zlib
 from collections.abc import AsyncGenerator, Mapping
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -116,6 +117,17 @@ def _check_borrowed(session: aiohttp.ClientSession) -> None:
             "the session to borrow has a default 'Authorization' header beside auth= or "
             "trust_env=, and aiohttp sends nothing for it where both apply; lend one without"
         )
+
+
+def _url(scheme: str, authority: str, path: str) -> URL:
+    """Return the URL of a path, with a query or not, in a fifth of the time that parsing takes."""
+    path, _, query = path.partition("?")
+    return URL.build(
+        scheme=scheme, authority=authority, path=path, query_string=query, encoded=True
+    )
+
+
+_known_url = lru_cache(maxsize=256)(_url)
 
 
 class _OurHeaders:
@@ -240,15 +252,9 @@ class Transport:
             session = await self.session()
         if authorization is not None and authorization != self._signed_by:
             self._sign(authorization)
-        path, _, query = request.path.partition("?")
-        # A fifth of the time that parsing it from text takes, and hardly any two are the same.
-        url = URL.build(
-            scheme=self._scheme,
-            authority=self._authority,
-            path=self._prefix + path,
-            query_string=query,
-            encoded=True,
-        )
+        # Many are created in one room, while hardly any two others go to the same place.
+        to = _url if form is None else _known_url
+        url = to(self._scheme, self._authority, self._prefix + request.path)
         try:
             with self._patience.bound(timeout) as bound:
                 if form is not None:

@@ -31,14 +31,19 @@ def wire_name(field: str) -> str:
     return "".join(map(str.capitalize, field.split("_")))
 
 
+@lru_cache(maxsize=256)  # an application gives the same few fields again and again
+def _wire_names(fields: tuple[str, ...]) -> list[str]:
+    return [wire_name(field) for field in fields]
+
+
 def form_pairs(request: Request) -> Pairs:
     """Return what a request sends, in the order of the service's page, then its `extra`.
 
     What is None is left out; an empty string is sent; each item of a list is a pair of its own.
     """
     pairs: Pairs = []
-    for field, value in given(request):
-        name = wire_name(field)
+    fields, values = given(request)
+    for name, value in zip(_wire_names(fields), values, strict=False):
         if type(value) is str:  # as most are
             pairs.append((name, value))
         else:
@@ -58,7 +63,13 @@ def encode_form(request: Request, *, label: str | None = None) -> bytes:
     pairs = form_pairs(request)
     if label is not None:
         pairs.append(("Label", label))
-    return "&".join([f"{name}={_escaped(value)}" for name, value in pairs]).encode()
+    return "&".join(
+        # Most values are words and numbers, which hold nothing to escape.
+        [
+            f"{name}={text if text.isalnum() and text.isascii() else _escaped(text)}"
+            for name, text in pairs
+        ]
+    ).encode()
 
 
 def participants_query(
@@ -187,12 +198,10 @@ def _spell(pairs: Pairs, name: str, value: object) -> None:
 
 
 def _escaped(text: str) -> str:
-    # Nearly all values are words, numbers and the application's few URLs.
+    # Nearly all others are phone numbers and the few URLs of the application.
     if not text.isascii():
         return quote_plus(text)
-    if text.isalnum():
-        return text
-    if text[0:1] == "+" and (number := text[1:]).isalnum():
+    if text[:1] == "+" and (number := text[1:]).isalnum():
         return f"%2B{number}"
     return _escaped_url(text) if text.startswith("http") else text.translate(_ASCII_ESCAPES)
 

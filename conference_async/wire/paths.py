@@ -4,6 +4,7 @@ The ``.json`` at the end is what asks for JSON: without it the service answers i
 """
 
 import re
+from functools import lru_cache
 from urllib.parse import quote, unquote, urlsplit
 
 from conference_async.errors import InvalidParameter, UnexpectedReply
@@ -32,6 +33,7 @@ def conference_path(account_sid: str, sid: str) -> str:
     return f"{_API}{_segment(account_sid)}/Conferences/{_segment(sid)}.json"
 
 
+@lru_cache(maxsize=1024)  # many are called into one room
 def participants_path(account_sid: str, conference: str) -> str:
     """Return the path of a conference's participants.
 
