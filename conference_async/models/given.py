@@ -90,10 +90,11 @@ def frozen_request(**options: Any) -> Callable[[type[T]], type[T]]:  # noqa: ANN
         def __init__(self: Any, **fields: object) -> None:  # noqa: ANN401, N807 -- it becomes that of any request
             if not _shape(self.__class__, tuple(fields)).whole:
                 fill(self, **fields)  # which says what is wrong
-            vars(self).update(fields)
+            held: dict[str, object] = self.__dict__
+            held.update(fields)
             self.__attrs_post_init__()
             if _EXTRA not in fields:
-                vars(self)[_EXTRA] = {}  # one of its own, as `attrs.asdict` and JSON know them
+                held[_EXTRA] = {}  # one of its own, as `attrs.asdict` and JSON know them
 
         made.__init__ = __init__
         return cast("type[T]", made)

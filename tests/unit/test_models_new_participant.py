@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import attrs
 import pytest
 
 from conference_async.cautions import IgnoredParameter, PersonalData
@@ -367,3 +368,34 @@ def test_what_is_newer_has_bounds_too(field: str, value: Any) -> None:
     """What the service would cut off or cannot read is refused by the field's name."""
     with pytest.raises(InvalidParameter, match=f"^{field}: must"):
         NewParticipant(**PHONES, **{field: value})
+
+
+def test_a_request_holds_what_it_was_given_and_nothing_else() -> None:
+    """What was not given, or given as None, is None, and takes no room in those that wait."""
+    new = NewParticipant(**PHONES, label="alice", muted=None, status_callback_event=None)
+
+    assert vars(new) == {**PHONES, "label": "alice", "extra": {}}
+    assert (new.muted, new.status_callback_event) == (None, None)
+    assert new == NewParticipant(label="alice", **PHONES)
+    assert hash(new) == hash(NewParticipant(label="alice", **PHONES))
+    assert new != NewParticipant(label="bob", **PHONES)
+
+
+def test_a_request_is_frozen() -> None:
+    """It may be checked once and sent later: neither what was given nor the rest changes."""
+    new: Any = NewParticipant(**PHONES, label="alice")
+
+    for name in ("label", "muted", "anything"):
+        with pytest.raises(attrs.exceptions.FrozenInstanceError):
+            setattr(new, name, "bob")
+    with pytest.raises(attrs.exceptions.FrozenInstanceError):
+        del new.label
+
+
+@pytest.mark.parametrize(
+    "fields", [{**PHONES, "lable": "a"}, {**PHONES, "lable": None}, {"to": "+"}]
+)
+def test_a_keyword_that_is_unknown_or_missing_is_said(fields: dict[str, Any]) -> None:
+    """As any function says it, whether the keyword has a value or not."""
+    with pytest.raises(TypeError, match=r"unexpected keyword argument 'lable'|argument: 'from_'"):
+        NewParticipant(**fields)
