@@ -39,6 +39,7 @@ FROM = "+15017122661"
 TO = "+15558675310"
 ACCOUNT = "AC" + "1" * 32
 ROOM = "CF" + "1" * 32
+FIN_WAIT_1 = 4  # Linux's number for: it was closed here, and the other end has not confirmed that
 PERSON = {"status": "queued", "call_sid": "CA" + "1" * 32, "conference_sid": ROOM}
 
 
@@ -85,9 +86,12 @@ class ThreadedServer:
         self._listening.close()
 
     def hang_up(self) -> None:
-        """Close the last connection, at once."""
-        if self._last is not None:
-            self._last.shutdown(socket.SHUT_RDWR)
+        """Close the last connection; return when the other end has been told."""
+        assert self._last is not None
+        with self._last.dup() as connection:  # whoever serves it may close its own meanwhile
+            connection.shutdown(socket.SHUT_RDWR)
+            while connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == FIN_WAIT_1:
+                pass
 
     def _accept(self) -> None:
         while True:
