@@ -20,7 +20,6 @@ from conference_async import Ledger, Outcome, Report, State
 from conference_async.dialer import Campaign
 from conference_async.errors import ConfigurationError, LedgerError
 from conference_async.sqlite import handle
-from tests.conftest import UNMEASURED
 
 NOW = datetime(2026, 1, 31, 12, 30, tzinfo=UTC)
 CAMPAIGN = Campaign(name="standup", account_sid=f"AC{'0' * 32}", total=2)
@@ -79,7 +78,6 @@ def stranger() -> Iterator[Stranger]:
     """Return another process."""
     with subprocess.Popen(
         [sys.executable, "-c", STRANGER],
-        env=UNMEASURED,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
