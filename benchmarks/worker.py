@@ -22,7 +22,9 @@ to do."""
 WATCHED = 20.0
 """Seconds that each is watched for, when it has found its pace."""
 
-_SETTLED = 5.0
+_SETTLED = 15.0
+"""Seconds until a server has told of all that was done when a worker began."""
+
 _TICKS = 100
 _PAGES = 256  # of 4 KB in a MB
 _CONNECTIONS = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'"
