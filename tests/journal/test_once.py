@@ -373,22 +373,42 @@ async def test_a_deadline_bounds_the_wait(
 
 
 class Left:
-    """A journal in which a process that died has left every key."""
+    """A journal in which another process has claimed every key, and is dead or not."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, held: bool = False) -> None:
+        self.held = held
         self.since = datetime.now(UTC)
+        self.outcome: PlacedParticipant | None = None
+        self.comes_to_life: PlacedParticipant | None = None
 
     async def known(self, entry: Intent) -> Intent:
-        """Return that the key is claimed, and that nobody is at it."""
-        return entry.claimed("dead", "alice", self.since)
+        """Return the claim, or what came of it."""
+        claim = entry
+        if entry.state is State.PLANNED:
+            claim = entry.claimed("theirs", "alice", self.since)
+        if self.outcome is None:
+            return attrs.evolve(claim, held=self.held)
+        return attrs.evolve(claim.placed(self.outcome, self.since), participant=self.outcome)
 
     async def swap(self, before: Intent, after: Intent) -> bool:  # noqa: ARG002 -- the protocol's signature
-        """Take note of nothing."""
-        return True
+        """Take note of nothing; whoever comes to life has been quicker."""
+        self.outcome = self.comes_to_life
+        return self.outcome is None
 
     async def remembered(self, account_sid: str, numbers: object) -> list[Any]:  # noqa: ARG002 -- the protocol's signature
         """Know of no other create."""
         return []
+
+
+def beside(left: Left, emulator: Emulator, **options: Any) -> ConferenceClient:
+    """Return the client of a process that comes after the one that claimed all keys."""
+    return ConferenceClient(
+        Credentials(emulator.account_sid, emulator.auth_token),
+        base_url=emulator.base_url,
+        limit=Unpaced(),
+        journal=left,
+        **options,
+    )
 
 
 @pytest.mark.looptime
@@ -400,19 +420,46 @@ async def test_a_deadline_bounds_the_search_for_a_call_of_somebody_dead(
         "alice': whoever claimed the key is gone, and it is not certain what became of the call; "
         "the same key may be asked again"
     )
-    async with ConferenceClient(
-        Credentials(emulator.account_sid, emulator.auth_token),
-        base_url=emulator.base_url,
-        limit=Unpaced(),
-        journal=Left(),
-        deadline=5,
-    ) as client:
+    async with beside(Left(), emulator, deadline=5) as client:
         with pytest.raises(OutcomeUnknown, match=why) as caught:
             await ask(client, key)
 
         assert asyncio.get_running_loop().time() == pytest.approx(5, abs=1e-3)
         assert await caught.value.reconcile(client) is None
     assert caught.value.evidence[-1].held == "early"
+
+
+@pytest.mark.looptime
+async def test_a_deadline_bounds_the_wait_for_somebody_who_is_at_it(
+    emulator: Emulator, key: str
+) -> None:
+    """To the instant, between two looks at the key."""
+    async with beside(Left(held=True), emulator, deadline=5) as client:
+        with pytest.raises(
+            OutcomeUnknown, match="alice': another create with this key is in flight;"
+        ):
+            await ask(client, key)
+
+        assert asyncio.get_running_loop().time() == pytest.approx(5, abs=1e-3)
+
+
+@pytest.mark.looptime
+async def test_somebody_taken_for_dead_who_was_only_slow_has_the_last_word(
+    emulator: Emulator, key: str
+) -> None:
+    """Nothing was found of its call, and then it writes down what it placed."""
+    left = Left()
+    left.comes_to_life = PlacedParticipant(
+        account_sid=emulator.account_sid,
+        call_sid="CA" + "1" * 32,
+        conference_sid="CF" + "1" * 32,
+        label="alice",
+    )
+    async with beside(left, emulator) as client:
+        placed = await ask(client, key)
+
+    assert placed == attrs.evolve(left.comes_to_life, repeated=True)
+    assert emulator.count("create") == 0
 
 
 async def test_an_asker_that_is_cancelled_hurts_nobody(
