@@ -23,6 +23,7 @@ from conference_async.dialer.workers import jobs, queue_connections, supervision
 from conference_async.dialer.workers.standing import Standing
 from conference_async.errors import ConfigurationError
 from conference_async.postgres.notices import Notices
+from tests.conftest import run_sql
 from tests.workers.conftest import shell_on
 
 if TYPE_CHECKING:
@@ -219,6 +220,35 @@ async def test_notices_say_whether_they_come_through(pooler: str, own_postgres: 
         each.cancel()
     await asyncio.wait(listening)
     assert not past.come_through
+
+
+async def test_notices_come_again_when_their_connection_broke(own_postgres: Any) -> None:
+    """It begins anew, so that whoever waits looks once, and hears what comes then."""
+    heard, begun = list[tuple[str, str]](), list[None]()
+    notices = Notices(
+        own_postgres.where,
+        channels=["news"],
+        purpose="a test",
+        hear=lambda *notice: heard.append(notice),
+        begun=lambda: begun.append(None),
+        every=5,
+    )
+    listening = asyncio.create_task(notices.listen())
+    while not notices.come_through:  # noqa: ASYNC110 -- told by a server
+        await asyncio.sleep(0.02)
+    run_sql(
+        own_postgres.where,
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND pid <> pg_backend_pid()",
+    )
+    while len(begun) < 2 or not notices.come_through:  # noqa: ASYNC110 -- told by a server
+        await asyncio.sleep(0.02)
+    run_sql(own_postgres.where, "NOTIFY news, 'something'")
+    while not heard:  # noqa: ASYNC110 -- told by a server
+        await asyncio.sleep(0.02)
+    assert heard == [("news", "something")]
+    listening.cancel()
+    await asyncio.wait({listening})
 
 
 async def workers_there(dsn: str) -> int:
