@@ -96,7 +96,7 @@ class ClusterDialer:
 
     Args:
         client: What calls, for workers; submitting only asks it for the account. A function that
-            yields clients (`Accounts`) makes a worker of many accounts, which cannot submit.
+            yields clients makes a worker of many accounts, which cannot submit.
         dsn: A connection string or URL as libpq reads them.
         concurrency: How many targets of an account this worker has in hand; 10 and two seconds'
             worth of calls if not given.
