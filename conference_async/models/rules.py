@@ -133,7 +133,7 @@ def url(*, empty: bool = False, called: bool = False, code: int | None = None) -
     return check
 
 
-callback = url(called=True, code=CALLBACK_INVALID)
+callback: Rule = url(called=True, code=CALLBACK_INVALID)
 
 
 def sid(prefix: str, *, code: int | None = None) -> Rule:

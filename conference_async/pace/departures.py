@@ -88,7 +88,7 @@ class Departure:
         self.ticket = ticket
         self.in_front = True
         self.let_go = False
-        self.waited = departures.line.ahead(Priority.BULK) > 0
+        self.waited: bool = departures.line.ahead(Priority.BULK) > 0
         self.taken: Slot | None = None
         self._departures = departures
 
