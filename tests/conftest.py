@@ -59,6 +59,11 @@ UNMEASURED = {name: value for name, value in os.environ.items() if not name.star
 """The environment of a process whose coverage would be lost with it, or is of no interest."""
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """Return what ``-n auto`` means: half of their time tests wait for servers and processes."""
+    return 2 * (os.cpu_count() or 1)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Let virtual time stand still while a thread works: else a busy disk would cost a slot."""
     for item in items:
