@@ -2,7 +2,9 @@
 
 import asyncio
 import socket
+import sqlite3
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -52,12 +54,13 @@ async def test_two_clients_keep_one_pace_at_the_service(tmp_path: Path) -> None:
 
 async def test_while_the_store_is_gone_a_deadline_means_not_sent(tmp_path: Path) -> None:
     """Nothing is dialled without a slot, and the caller may repeat."""
-    path = tmp_path / "no.db"
-    path.write_text("Dear Sir or Madam, " * 100)
+    path = tmp_path / "pace.db"
     async with Emulator() as emulator, SQLiteLimit(path, 10) as limit:
         async with client_of(emulator, limit) as client:
-            with pytest.raises(DeadlineExceeded):
-                await create(client.with_options(deadline=0.3))
+            with closing(sqlite3.connect(path, isolation_level=None)) as hog:
+                hog.execute("BEGIN EXCLUSIVE")
+                with pytest.raises(DeadlineExceeded):
+                    await create(client.with_options(deadline=0.3))
 
         assert emulator.count("create") == 0
 
