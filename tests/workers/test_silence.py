@@ -14,10 +14,11 @@ from conference_async.dialer.workers import queue_connections, supervision
 from conference_async.dialer.workers.cluster_dialer import STALLED
 from conference_async.dialer.workers.supervision import STOPPED_WITHIN
 from conference_async.postgres import session
+from tests.conftest import run_sql
 from tests.workers.conftest import shell_on
 
 if TYPE_CHECKING:
-    from tests.conftest import Proxy
+    from tests.conftest import Proxy, Server
     from tests.workers.conftest import People, Scene
 
 COSTS = 15.0
@@ -61,6 +62,24 @@ async def test_a_worker_outlives_connections_that_fall_silent(
         proxy.swallow_these()
         await scene.dialer.submit(more)
         assert (await scene.done(more))[State.PLACED] == 2
+
+
+async def test_a_worker_without_signs_of_life_begins_again(
+    own_postgres: "Server",
+    scene_on: SceneOn,
+    people: "People",
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """It would claim nothing any more, as others have been told that it is dead."""
+    rename = "ALTER FUNCTION procrastinate_{}_heartbeat_v1 RENAME TO procrastinate_{}_heartbeat_v1"
+    scene, plan = await scene_on(own_postgres.where), people(2)
+    async with scene.working():
+        run_sql(scene.dsn, rename.format("update", "no"))
+        while "begins again" not in caplog.text:  # noqa: ASYNC110 -- a log's doing
+            await asyncio.sleep(0.05)
+        run_sql(scene.dsn, rename.format("no", "update"))
+        await scene.dialer.submit(plan)
+        assert (await scene.done(plan))[State.PLACED] == 2
 
 
 async def test_a_worker_ends_though_its_database_does_not_answer(

@@ -29,7 +29,11 @@ _ROUND = 30.0
 signs of life are more frequent, and the silence of one connection ends all of them."""
 
 _LOOK = 1.0
-"""Seconds between two looks for jobs where notices do not come through."""
+"""Seconds between two looks for jobs where notices do not come through, and at first."""
+
+_EAGER = 10.0
+"""Seconds from its start on for which a worker looks that often in any case: what was put off
+before, by one that is over, comes due without a notice."""
 
 _TO_DO = '{"type": "job_inserted"}'
 """What the queue says when there is a job; here, that there may be one."""
@@ -70,9 +74,13 @@ class _Connector(PsycopgConnector):
     notices_on: Callable[[list[str], _Hear], Notices]
     """Makes what hears of jobs, of channels and of what to call with each notice."""
 
+    lost: Callable[[], object] | None
+    """Called when a sign of life could not be given."""
+
     async def listen_notify(self, on_notification: Notify, channels: Iterable[str]) -> None:
         """Tell of jobs; while notices do not come through, that there may be one, every second."""
-        heard = asyncio.Queue[tuple[str, str]]()
+        loop, heard = asyncio.get_running_loop(), asyncio.Queue[tuple[str, str]]()
+        eager_until = loop.time() + _EAGER
         channels = list(channels)
 
         def hear(channel: str, payload: str) -> None:
@@ -86,7 +94,7 @@ class _Connector(PsycopgConnector):
                     async with asyncio.timeout(_LOOK):
                         channel, payload = await heard.get()
                 except TimeoutError:
-                    if notices.come_through:
+                    if notices.come_through and loop.time() > eager_until:
                         continue
                     channel, payload = channels[0], _TO_DO
                 await on_notification(channel=channel, payload=payload)
@@ -102,12 +110,18 @@ class _Connector(PsycopgConnector):
     ) -> None:
         """Do something that gives no answer.
 
+        The queue's worker notices the first of its parts that ends, and no other: where no job is
+        periodic, that is the one for periodic jobs. Without signs of life it would go on, and
+        claim nothing any more.
+
         Others may have found a job that is over to be a dead worker's, or will: nobody waits for
         the failure to say so, and asyncio would write a traceback of it.
         """
         try:
             await super().execute_query_async(query, **arguments)
         except ConnectorException as error:
+            if query == queries["update_heartbeat"] and self.lost is not None:
+                self.lost()
             if query != queries["finish_job"]:
                 raise
             _log.debug("that a job is over could not be written down (%s)", error.__cause__)
@@ -127,8 +141,13 @@ class QueueConnections:
         self._direct = direct
         self._open: WeakSet[_QueueConnection | Notices] = WeakSet()
 
-    def app_on(self, dsn: str) -> App:
-        """Return an app on these connections to a database."""
+    def app_on(self, dsn: str, lost: Callable[[], object] | None = None) -> App:
+        """Return an app on these connections to a database.
+
+        Args:
+            dsn: A connection string.
+            lost: Called when its worker can give no sign of life, and so has to begin again.
+        """
         connector = _Connector(
             pool_factory=_pool,
             conninfo=lively(dsn),
@@ -140,6 +159,7 @@ class QueueConnections:
             max_size=_AT_MOST,
             timeout=_WAIT_FOR_ONE,
         )
+        connector.lost = lost
         connector.notices_on = partial(self._notices_on, self._direct or dsn)
         return App(connector=connector)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from typing import cast
 
 from procrastinate import App
 
@@ -105,7 +106,8 @@ class Supervisor:
         """
         await self._session.run(check_queue, patience=0)
         self._connections = QueueConnections(self._direct)
-        app = self._connections.app_on(self._session.dsn)
+        this = cast("asyncio.Task[None]", asyncio.current_task())
+        app = self._connections.app_on(self._session.dsn, lost=this.cancel)
         app.add_tasks_from(self._caller.tasks(), namespace="conference_async")
         async with app.open_async():
             looking = asyncio.create_task(self._caller.keep_looking(app))
