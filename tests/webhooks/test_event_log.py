@@ -476,7 +476,11 @@ async def demoted(server: Any) -> AsyncIterator[None]:
     ("kind", "away"), [("redis", killed), ("postgres", killed), ("postgres", demoted)]
 )
 async def test_callers_wait_on_while_the_store_is_gone(
-    kind: str, away: Any, request: pytest.FixtureRequest, stage: AsyncExitStack
+    kind: str,
+    away: Any,
+    request: pytest.FixtureRequest,
+    stage: AsyncExitStack,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     """Callbacks are answered 503 meanwhile; the one that comes again ends the wait."""
     server = request.getfixturevalue(f"own_{kind}")
@@ -495,6 +499,7 @@ async def test_callers_wait_on_while_the_store_is_gone(
 
     async with away(server):
         assert await post(workers[1], answered) is HTTPStatus.SERVICE_UNAVAILABLE
+        assert f"{workers[1]!r} refused a request: the log of events is away" in caplog.messages
         assert not waiting.done()
     async with asyncio.timeout(60):
         await taken(workers[1], answered)

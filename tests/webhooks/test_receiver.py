@@ -4,6 +4,8 @@ import asyncio
 import hashlib
 import json
 import logging
+import re
+import types
 from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import UTC, datetime
 from email.utils import format_datetime
@@ -1010,3 +1012,46 @@ async def test_why_a_request_was_turned_away_is_logged(caplog: pytest.LogCapture
     assert said == [f"<Receiver {URL}> {why}"]
     hooks.close()
     assert repr(hooks) == f"<Receiver {URL}, closed>"
+
+
+class Watch:
+    """Telemetry that remembers how requests were answered."""
+
+    def __init__(self) -> None:
+        self.statuses: list[int] = []
+
+    def callback(self) -> "Watch":
+        """Return what hears of one request."""
+        return self
+
+    def is_of(self, event: Event) -> None:
+        """Hear what it reported."""
+
+    def answered(self, status: int) -> None:
+        """Hear how it ended."""
+        self.statuses.append(status)
+
+
+async def test_telemetry_hears_of_requests_that_failed_in_an_unforeseen_way() -> None:
+    """A connection that broke in the middle is nobody's answer: a server would say 500."""
+
+    async def broken() -> AsyncIterator[bytes]:
+        yield b"half of it"
+        raise ConnectionResetError
+
+    watch = Watch()
+    hooks = receiver(telemetry=watch)
+    assert await post(hooks, joined(1)) == 204
+    headers = {"Content-Type": FORM}
+    with pytest.raises(ConnectionResetError):
+        await hooks.receive(method="POST", query="", headers=headers, body=broken())
+
+    assert watch.statuses == [204, 500]
+
+
+@pytest.mark.parametrize("telemetry", [object(), "telemetry", types.SimpleNamespace(callback=1)])
+def test_what_cannot_watch_is_no_telemetry(telemetry: object) -> None:
+    """It is refused where the receiver is made, with what to give instead."""
+    message = "telemetry must be a conference_async.telemetry.Telemetry(), not "
+    with pytest.raises(ConfigurationError, match=f"^{re.escape(message)}"):
+        receiver(telemetry=telemetry)
