@@ -233,12 +233,15 @@ def run_sql(dsn: str, statement: str) -> None:
 
 def set_up(dsn: str) -> str:
     """Make our tables in a database; return it."""
-    from conference_async import ClusterDialer
+
+    def statement() -> str:
+        from conference_async import ClusterDialer
+
+        return ClusterDialer.set_up_sql()
 
     # Files are read when its parts are imported, and a fixture may be asked for on a loop.
     with ThreadPoolExecutor(1) as aside:
-        statement = aside.submit(ClusterDialer.set_up_sql).result()
-    run_sql(dsn, statement)
+        run_sql(dsn, aside.submit(statement).result())
     return dsn
 
 
