@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import pytest
 from blockbuster import BlockBuster
 
-from conference_async import State
+from conference_async import Plan, State
 from conference_async.dialer.workers import queue_connections, supervision
 from conference_async.dialer.workers.cluster_dialer import STALLED
 from conference_async.dialer.workers.supervision import STOPPED_WITHIN
@@ -45,6 +45,14 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 async def command(scene: "Scene") -> asyncio.subprocess.Process:
     """Start a worker as an operator does."""
     return await shell_on(scene.emulator).start("worker", "--ledger", scene.dsn, "--cps", "10")
+
+
+async def at_work(scene: "Scene", plan: Plan, *, calls: int) -> asyncio.subprocess.Process:
+    """Start a worker, and wait until it has begun so many calls of a campaign."""
+    worker = await command(scene)
+    await scene.dialer.submit(plan)
+    await scene.started(calls)
+    return worker
 
 
 async def test_a_worker_outlives_connections_that_fall_silent(
@@ -128,9 +136,7 @@ async def test_a_fail_over_costs_seconds(
     """Where the connections before it never answer: ledger's, queue's and limit's."""
     proxy, dsn = postgres_proxy
     scene, plan = await scene_on(dsn), people(200)
-    worker = await command(scene)
-    await scene.dialer.submit(plan)
-    await scene.started(10)
+    worker = await at_work(scene, plan, calls=10)
     proxy.swallow_these()
     before, began = len(scene.emulator.starts), time.monotonic()
     await scene.started(before + 15)
@@ -152,9 +158,7 @@ async def test_a_worker_that_was_frozen_goes_on(
     """It says so in a line; what it held in hand was taken over meanwhile."""
     _, dsn = postgres_proxy
     scene, plan = await scene_on(dsn), people(250)
-    frozen = await command(scene)
-    await scene.dialer.submit(plan)
-    await scene.started(5)
+    frozen = await at_work(scene, plan, calls=5)
     frozen.send_signal(signal.SIGSTOP)
     other = await command(scene)
     await asyncio.sleep(2 * STALLED)
@@ -168,9 +172,8 @@ async def test_a_worker_that_was_frozen_goes_on(
     told = said.decode()
     besides = [line for line in told.splitlines() if " turn " not in line]
     assert told.count("did not run for") == 1, told
-    assert len(besides) == 5, (
-        told
-    )  # that it is at work, the freeze, that it stops, its sum, the end
+    # That it is at work, the freeze, that it stops, its sum, the end.
+    assert len(besides) == 5, told
     assert set(scene.emulator.ring_counts.values()) == {1}
 
 
@@ -182,9 +185,7 @@ async def test_a_worker_ends_in_time(
     """Whatever does not answer; with the code that says whether calls were left."""
     proxy, dsn = postgres_proxy
     scene, plan = await scene_on(dsn), people(200)
-    worker = await command(scene)
-    await scene.dialer.submit(plan)
-    await scene.started(10)
+    worker = await at_work(scene, plan, calls=10)
     proxy.swallow_all()
     began = time.monotonic()
     await asyncio.sleep(1)
