@@ -14,6 +14,7 @@ import os
 import random
 import select
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -35,6 +36,10 @@ from hypothesis import HealthCheck, settings
 # looptime asks for the current loop before each test, and Python 3.11 would make one for a test
 # without any, which nobody closes.
 asyncio.set_event_loop(None)
+
+# A shell that runs us in the background lets us and our children ignore Ctrl-C, which tests send.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile(
     "ours",
