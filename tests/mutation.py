@@ -52,14 +52,17 @@ def main() -> None:
     mutmut = [sys.executable, "-m", "mutmut"]
 
     def run(*arguments: str) -> str:
-        return subprocess.run(
+        done = subprocess.run(
             [*mutmut, *arguments],
             cwd=given.work,
             env=environment,
             stdout=subprocess.PIPE,
             text=True,
-            check=True,
-        ).stdout
+            check=False,
+        )
+        if done.returncode:
+            sys.exit(f"{done.stdout}\nmutmut could not run: see which test failed unmutated")
+        return done.stdout
 
     run("run", "--max-children", given.children)
     found = dict(line.strip().split(": ") for line in run("results", "--all", "true").splitlines())

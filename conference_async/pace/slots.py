@@ -124,7 +124,7 @@ class Pace:
         """
         if row is None or row.seen > now + STEP_BACK:
             slot = now + math.ceil(floor * SECOND) + (STEP_BACK if row else 0)
-            row = Pace(after=slot, seen=now, cps=cps, held_until=slot + LOWEST_HOLDS)
+            row = Pace(after=slot, seen=now, cps=cps, held_until=slot)
         slot = max(now, row.after)
         if cps <= row.cps or now > row.held_until:
             row = attrs.evolve(row, cps=cps, held_until=slot + LOWEST_HOLDS)

@@ -60,12 +60,14 @@ async def calls(emulator: Emulator) -> AsyncIterator[Calls]:
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     url = f"http://127.0.0.1:{runner.addresses[0][1]}/hooks"
-    # The emulator's dates follow the loop's clock, which jumps between fixture and test.
-    receivers.append(Receiver(Keys(emulator.auth_token), public_url=url, max_age=1e9))
-    calls = Calls(url)
-    receivers[0].listen(calls.apply)
-    yield calls
-    await runner.cleanup()
+    try:
+        # The emulator's dates follow the loop's clock, which jumps between fixture and test.
+        receivers.append(Receiver(Keys(emulator.auth_token), public_url=url, max_age=1e9))
+        calls = Calls(url)
+        receivers[0].listen(calls.apply)
+        yield calls
+    finally:
+        await runner.cleanup()
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import asyncio
 import random
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from conference_async.pace.line import Line, Priority, next_ticket
@@ -230,6 +230,7 @@ class Both:
 
 
 @given(st.lists(st.sampled_from(["bulk", "bulk", "bot", "bot", "leave", "cancel"]), max_size=60))
+@example(["bulk"] * 4 + ["cancel"] * 2)
 def test_a_line_does_what_is_said_of_it(steps: list[str]) -> None:
     """Joining, leaving and cancelling in any order bring the right one to the front."""
 

@@ -3,7 +3,7 @@
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from conference_async.pace.schedule import Schedule, Slowdown
@@ -40,6 +40,8 @@ def most_in_a_second(starts: list[float]) -> int:
         max_size=90,
     ),
 )
+@example(10.0, [(0.0, 0.0)] * 11)
+@example(10.0, [(0.0, 0.0), (0.0, 0.05), *[(0.0, 0.0)] * 10])
 def test_no_second_sees_more_than_the_cps(cps: float, delays: list[tuple[float, float]]) -> None:
     """However late the wake-ups and however long the pauses, no window holds too many starts."""
     assert most_in_a_second(starts_of(cps, delays)) <= math.ceil(cps)
@@ -58,6 +60,15 @@ def test_late_wake_ups_do_not_lower_the_rate() -> None:
     starts = starts_of(30.0, [(0.0, 0.001)] * 3001)
 
     assert 3000 / (starts[-1] - starts[0]) >= 30 * 0.995
+
+
+def test_whoever_comes_at_the_instant_of_a_slot_has_it() -> None:
+    """That a sum of intervals is a little more than the instant it means makes nobody wait."""
+    schedule = Schedule(10.0)
+    for tenths in range(3):
+        schedule.take(tenths / 10, waited=True)
+
+    assert schedule.due() <= 0.3 < 0.2 + 1 / 10
 
 
 def test_a_long_stall_is_not_made_up_by_a_burst() -> None:

@@ -190,7 +190,7 @@ class TestKeys:
 
     shared = SharedKey(secret="shared secret")
     legacy = SharedKey(secret="legacy secret", algorithm=Algorithm.HMAC_SHA1)
-    keys = Keys(TOKEN, shared_keys={"key_1": shared, "key_2": legacy})
+    keys = Keys(TOKEN, shared_keys={"key_1": shared, "key_2": legacy, "key==": shared})
 
     def accepts(self, settings: str | None, signature: str, keys: Keys | None = None) -> bool:
         """Return whether a form with these headers passes."""
@@ -216,6 +216,7 @@ class TestKeys:
         assert self.accepts("key=key_1,algorithm=HMAC_SHA256", strong)
         assert self.accepts(" algorithm=HMAC_SHA256 , key=key_1", strong)
         assert self.accepts("key=key_1", strong)
+        assert self.accepts("key=key==,algorithm=HMAC_SHA256", strong)
         assert self.accepts("key=key_2,algorithm=HMAC_SHA1", sign(URL, FORM, "legacy secret"))
 
     @pytest.mark.parametrize(
