@@ -1,5 +1,6 @@
 """One participant of a conference: look, change, take out."""
 
+from collections.abc import Awaitable
 from typing import TypeVar
 
 import attrs
@@ -127,15 +128,15 @@ class ParticipantHandle:
         """Let everybody hear the participant again."""
         return await self.update(coaching=False)
 
-    async def _send(self, kind: str, method: str, form: bytes | None = None) -> Reply:
+    def _send(self, kind: str, method: str, form: bytes | None = None) -> Awaitable[Reply]:
         sender = self._room.sender
 
-        async def send(conference_sid: str) -> Reply:
+        def send(conference_sid: str) -> Awaitable[Reply]:
             path = participant_path(sender.account_sid, conference_sid, self.key)
-            request = Request(kind=kind, method=method, path=path, form=form)
-            return await sender.request(request, gone_is_done=kind == "delete")
+            request = Request(kind, method, path, form)
+            return sender.request(request, gone_is_done=kind == "delete")
 
-        return await self._room.ask(send)
+        return self._room.ask(send)
 
     def __repr__(self) -> str:
         return mask(f"<ParticipantHandle {self.key!r} of {self._room.name!r}>")

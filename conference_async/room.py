@@ -51,12 +51,12 @@ class Room:
         if conference_sid:
             self._remembered = conference_sid
 
-    async def ask(
+    def ask(
         self,
         question: Callable[[str], Awaitable[ResultT]],
         *,
         doubtful: Callable[[ResultT], bool] = lambda _: False,
-    ) -> ResultT:
+    ) -> Awaitable[ResultT]:
         """Return the answer to what is asked of a SID; if that was remembered, of a live one.
 
         A remembered conference may be over. Where the answer can mean that, the name is looked up
@@ -67,8 +67,13 @@ class Room:
             doubtful: Whether a live conference might answer otherwise. A `NotFound` and a
                 `ConferenceNotActive` are doubtful in any case.
         """
-        if self._is_sid:
-            return await question(self.name)
+        return question(self.name) if self._is_sid else self._ask_by_name(question, doubtful)
+
+    async def _ask_by_name(
+        self,
+        question: Callable[[str], Awaitable[ResultT]],
+        doubtful: Callable[[ResultT], bool],
+    ) -> ResultT:
         remembered = self._remembered
         if remembered is None:
             return await question(await self.resolve())

@@ -38,7 +38,8 @@ class RetryBudget:
 
     def earn(self) -> None:
         """Note a success."""
-        self._left = min(self.CAPACITY, self._left + self.EARNED)
+        if self._left < self.CAPACITY:
+            self._left = min(self.CAPACITY, self._left + self.EARNED)
 
 
 class Congestion:
@@ -195,7 +196,8 @@ class Congestion:
     def succeeded(self) -> None:
         """Note that the service did what it was asked."""
         self._refusals = self._unreachable = 0
-        self._places = min(float(self._most), self._places + 1 / self._places)
+        if self._places < self._most:
+            self._places = min(float(self._most), self._places + 1 / self._places)
         self.budget.earn()
 
     def refused(self, retry_after: float | None = None) -> None:

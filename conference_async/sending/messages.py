@@ -18,7 +18,7 @@ _LONGEST_COUNT = 9
 # One of each is made for every attempt, and to freeze them takes several times as long.
 
 
-@attrs.define(kw_only=True, eq=False)
+@attrs.define(eq=False)
 class Request:
     """A request to the service."""
 

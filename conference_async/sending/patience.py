@@ -45,7 +45,7 @@ class Bound:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._patience.forget(self)
+        self._patience.under_way.pop(self, None)
         if not self._expired or self._task is None:
             return
         if self._task.uncancel() <= self._before and kind is asyncio.CancelledError:
@@ -59,7 +59,7 @@ class Bound:
 
     def resume(self, left: float) -> None:
         """Let the clock run again, unless the attempt is over."""
-        if self in self._patience:
+        if self in self._patience.under_way:
             self.at = asyncio.get_running_loop().time() + left
             self._patience.watch(self)
 
@@ -71,15 +71,17 @@ class Bound:
 
 
 class Patience:
-    """The bounds of the attempts that are under way, and the timer of the earliest."""
+    """The bounds of the attempts that are under way, and the timer of the earliest.
+
+    Attributes:
+        under_way: The bounds that are to be heeded.
+    """
 
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._under_way: dict[Bound, None] = {}
+        self.under_way: dict[Bound, None] = {}
         self._timer: asyncio.TimerHandle | None = None
-
-    def __contains__(self, bound: Bound) -> bool:
-        return bound in self._under_way
+        self._rings_at = math.inf
 
     def bound(self, seconds: float | None) -> Bound:
         """Return the time that an attempt may take, from now.
@@ -89,38 +91,33 @@ class Patience:
         """
         loop = asyncio.get_running_loop()
         if loop is not self._loop:  # the loop before has ended, and its attempts with it
-            self._loop, self._timer = loop, None
-            self._under_way.clear()
+            self._loop, self._timer, self._rings_at = loop, None, math.inf
+            self.under_way.clear()
         return Bound(self, math.inf if seconds is None else loop.time() + seconds)
 
     def watch(self, bound: Bound) -> None:
         """End an attempt when its time is over."""
-        self._under_way[bound] = None
-        self._ring_at(bound.at)
-
-    def forget(self, bound: Bound) -> None:
-        """Take note that an attempt has ended."""
-        self._under_way.pop(bound, None)
+        self.under_way[bound] = None
+        if bound.at < self._rings_at:
+            self._ring_at(bound.at)
 
     def rest(self) -> None:
         """Leave no timer behind, where no more attempts are made."""
+        self._ring_at(math.inf)
+
+    def _ring_at(self, at: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-
-    def _ring_at(self, at: float) -> None:
-        timer = self._timer
-        if at == math.inf or self._loop is None or (timer is not None and timer.when() <= at):
-            return
-        if timer is not None:
-            timer.cancel()
-        # Of no task: it may outlive all that are under way, and what their contexts hold.
-        self._timer = self._loop.call_at(at, self._ring, at, context=Context())
+        self._rings_at = at
+        if at < math.inf and self._loop is not None:
+            # Of no task: it may outlive all that are under way, and what their contexts hold.
+            self._timer = self._loop.call_at(at, self._ring, at, context=Context())
 
     def _ring(self, due: float) -> None:
         """End the attempts whose time is over; `due` as a loop may be a tick of its clock early."""
         self._timer = None
-        for bound in [each for each in self._under_way if each.at <= due]:
-            del self._under_way[bound]
+        for bound in [each for each in self.under_way if each.at <= due]:
+            del self.under_way[bound]
             bound.expire()
-        self._ring_at(min((each.at for each in self._under_way), default=math.inf))
+        self._ring_at(min((each.at for each in self.under_way), default=math.inf))

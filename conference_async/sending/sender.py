@@ -1,15 +1,14 @@
 """Sending for a client, and the requests that are safe to repeat."""
 
 import asyncio
-from collections.abc import Collection
-from contextlib import nullcontext
+from collections.abc import Awaitable, Collection
 from functools import partial
 
 import attrs
 
 from conference_async.errors import RequestTimeout
 from conference_async.pace.contract import Limit
-from conference_async.sending.attempts import Verdict
+from conference_async.sending.attempts import AttemptOutcome, Verdict
 from conference_async.sending.authorization import Authorization
 from conference_async.sending.congestion import Congestion
 from conference_async.sending.messages import Reply, Request
@@ -22,7 +21,6 @@ from conference_async.sending.taken_lines import CountedLines
 from conference_async.sending.transport import Transport
 
 _NOT_FOUND = 404
-_UNBOUNDED = nullcontext()
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
@@ -87,9 +85,9 @@ class Sender:
             await self.authorization.aclose()
         await self.transport.aclose()
 
-    async def request(
+    def request(
         self, request: Request, *, resource: str = "participant", gone_is_done: bool = False
-    ) -> Reply:
+    ) -> Awaitable[Reply]:
         """Send what is safe to repeat, and repeat it while that can help.
 
         Args:
@@ -102,35 +100,48 @@ class Sender:
         """
         observer = self.options.telemetry
         if observer is None:
-            return await self._request(request, resource=resource, gone_is_done=gone_is_done)
-        work = partial(self._request, request, resource=resource, gone_is_done=gone_is_done)
-        return await observed(observer, request.kind, work)
+            return self._request(request, resource, gone_is_done=gone_is_done)
+        work = partial(self._request, request, resource, gone_is_done=gone_is_done)
+        return observed(observer, request.kind, work)
 
-    async def _request(self, request: Request, *, resource: str, gone_is_done: bool) -> Reply:
+    async def _request(self, request: Request, resource: str, *, gone_is_done: bool) -> Reply:
         operation = self.begin(request)
-        deadline_at = operation.deadline_at
-        try:
-            async with _UNBOUNDED if deadline_at is None else asyncio.timeout_at(deadline_at):
-                while True:
-                    if not operation.take():
-                        await operation.enter()
-                    await operation.send()
-                    attempt = operation.attempt
-                    result = attempt.result
-                    gone = isinstance(result, Reply) and result.status == _NOT_FOUND
-                    if gone_is_done and gone and operation.in_doubt:
-                        verdict = Verdict.RETURN
-                    else:
-                        verdict = judge_repeatable(attempt.ending, more=operation.more())
-                    operation.report(verdict)
-                    if verdict is not Verdict.RETRY:
-                        break
-                    await operation.again()
-        except TimeoutError as error:
-            raise RequestTimeout(
-                f"{request.kind}: not done within its deadline of {self.options.deadline:g} s, "
-                f"after {len(operation.ended)} whole attempts; it is safe to repeat"
-            ) from error
+        if operation.deadline_at is None:
+            verdict = await _repeated(operation, gone_is_done=gone_is_done)
+        else:
+            try:
+                async with asyncio.timeout_at(operation.deadline_at):
+                    verdict = await _repeated(operation, gone_is_done=gone_is_done)
+            except TimeoutError as error:
+                raise RequestTimeout(
+                    f"{request.kind}: not done within its deadline of {self.options.deadline:g} s, "
+                    f"after {len(operation.ended)} whole attempts; it is safe to repeat"
+                ) from error
+        result = operation.attempt.result
         if verdict is Verdict.RETURN and isinstance(result, Reply):
             return result
-        raise operation.error(resource) from attempt.cause
+        raise operation.error(resource) from operation.attempt.cause
+
+
+async def _repeated(operation: Operation, *, gone_is_done: bool) -> Verdict:
+    """Make attempts while one more can help; return what to do with the last."""
+    while True:
+        if not operation.take():
+            await operation.enter()
+        await operation.send()
+        verdict = _judged(operation, gone_is_done=gone_is_done)
+        operation.report(verdict)
+        if verdict is not Verdict.RETRY:
+            return verdict
+        await operation.again()
+
+
+def _judged(operation: Operation, *, gone_is_done: bool) -> Verdict:
+    attempt = operation.attempt
+    if attempt.ending.outcome is AttemptOutcome.DONE:
+        return Verdict.RETURN
+    result = attempt.result
+    gone = isinstance(result, Reply) and result.status == _NOT_FOUND
+    if gone_is_done and gone and operation.in_doubt:
+        return Verdict.RETURN
+    return judge_repeatable(attempt.ending, more=operation.more())

@@ -3,9 +3,11 @@
 import zlib
 from collections.abc import AsyncGenerator, Mapping
 from functools import lru_cache
+from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
+from aiohttp.hdrs import CONTENT_ENCODING, TRANSFER_ENCODING
 from yarl import URL
 
 from conference_async._version import __version__
@@ -36,13 +38,18 @@ _INHERITED: list[object] = []
 """What a parent process has open. To close it here, or to leave it to the garbage collector, would
 write into the parent's connections; so it is kept."""
 
-# Attempts are timed as a whole, by a clock that does not round: aiohttp rounds up its own.
-_NO_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=None)
+_OF_A_SESSION: dict[str, Any] = {
+    "auto_decompress": False,
+    "raise_for_status": False,
+    # Attempts are timed as a whole, by a clock that does not round: aiohttp rounds up its own.
+    "timeout": aiohttp.ClientTimeout(total=None, sock_connect=None),
+}
+"""What holds for every request: said once of an own session, and each time of a borrowed one."""
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:
     length, headers = response.content_length, response.headers
-    if length is not None and length <= MAX_REPLY_BYTES and "Transfer-Encoding" not in headers:
+    if length is not None and length <= MAX_REPLY_BYTES and TRANSFER_ENCODING not in headers:
         body = await response.read()  # which frees the connection, or closes it if it fails
     else:
         async with response:
@@ -52,7 +59,7 @@ async def _read(response: aiohttp.ClientResponse) -> bytes:
                 if len(parts) > MAX_REPLY_BYTES:
                     raise _too_long()
             body = bytes(parts)
-    encoding = headers.get("Content-Encoding")
+    encoding = headers.get(CONTENT_ENCODING)
     return body if encoding is None or encoding == "identity" else _unpacked(body, encoding)
 
 
@@ -88,7 +95,7 @@ async def _open_session(
         headers=headers,
         connector=aiohttp.TCPConnector(limit=connections),
         cookie_jar=aiohttp.DummyCookieJar(),
-        auto_decompress=False,
+        **_OF_A_SESSION,
     )
     try:
         yield session
@@ -193,11 +200,18 @@ class Transport:
         # headers of a session to a proxy that is asked for a tunnel, our token with them.
         per_session = session is None and proxy is None
         self._session_headers = headers if per_session else None
-        self._request_headers = headers if session is None and proxy is not None else None
-        # What a borrowed session sends with each request has been put together when its
-        # middlewares run; ours, which takes their place, has the last word.
-        self._middlewares = None if session is None else (_OurHeaders(headers),)
         self._headers = headers
+        # Of each request only what its session does not say by itself: aiohttp takes a while to
+        # match every keyword.
+        self._keywords: dict[str, Any] = {"allow_redirects": False}
+        if self._proxy is not None:
+            self._keywords |= {"proxy": self._proxy, "proxy_headers": self._proxy_headers}
+        if session is not None:
+            # What a borrowed session sends with each request has been put together when its
+            # middlewares run; ours, which takes their place, has the last word.
+            self._keywords |= {**_OF_A_SESSION, "middlewares": (_OurHeaders(headers),)}
+        elif not per_session:
+            self._keywords["headers"] = headers
         self._signed_by: str | None = None
         self._connections = connections
         self._home = Home()
@@ -257,9 +271,11 @@ class Transport:
         url = to(self._scheme, self._authority, self._prefix + request.path)
         try:
             with self._patience.bound(timeout) as bound:
-                if form is not None:
+                if form is None:
+                    response = await session.request(request.method, url, **self._keywords)
+                else:
                     form.bound = bound
-                response = await self._answer(session, request.method, url, form)
+                    response = await self._answer(session, request.method, url, form)
                 body = await _read(response)
                 return Reply(response.status, body, response.headers, response)
         except Exception as error:  # noqa: BLE001 -- whatever a connector, proxy or codec raises is sorted by `left`
@@ -274,34 +290,22 @@ class Transport:
         self._signed_by = authorization
         signed = {"Authorization": authorization}
         if self._borrowed is not None:
-            self._middlewares = (_OurHeaders(self._headers | signed),)
+            self._keywords["middlewares"] = (_OurHeaders(self._headers | signed),)
         else:
-            self._request_headers = (self._request_headers or {}) | signed
+            self._keywords["headers"] = self._keywords.get("headers", {}) | signed
 
     async def _answer(
-        self, session: aiohttp.ClientSession, method: str, url: URL, form: OneShotForm | None
+        self, session: aiohttp.ClientSession, method: str, url: URL, form: OneShotForm
     ) -> aiohttp.ClientResponse:
-        """Return the answer to a request; go past kept-alive connections that are dead already."""
+        """Return the answer to a form; go past kept-alive connections that are dead already."""
         for dead_ends in range(_DEAD_CONNECTIONS):
             try:
-                response = await session.request(
-                    method,
-                    url,
-                    data=form,
-                    headers=self._request_headers,
-                    allow_redirects=False,
-                    raise_for_status=False,
-                    auto_decompress=False,
-                    proxy=self._proxy,
-                    proxy_headers=self._proxy_headers,
-                    timeout=_NO_TIMEOUT,
-                    middlewares=self._middlewares,
-                )
+                response = await session.request(method, url, data=form, **self._keywords)
             except aiohttp.ClientError:
-                if form is None or form.dead_ends == dead_ends:
+                if form.dead_ends == dead_ends:
                     raise
             else:
-                if form is None or form.left:
+                if form.left:
                     return response
                 response.close()  # the answer to something else, from before the form was sent
                 form.dead_ends = dead_ends + 1

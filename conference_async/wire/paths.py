@@ -33,7 +33,6 @@ def conference_path(account_sid: str, sid: str) -> str:
     return f"{_API}{_segment(account_sid)}/Conferences/{_segment(sid)}.json"
 
 
-@lru_cache(maxsize=1024)  # many are called into one room
 def participants_path(account_sid: str, conference: str) -> str:
     """Return the path of a conference's participants.
 
@@ -41,8 +40,7 @@ def participants_path(account_sid: str, conference: str) -> str:
         account_sid: The account (``AC…``).
         conference: A Conference SID; to create a participant, a friendly name will do.
     """
-    room = f"{_API}{_segment(account_sid)}/Conferences/{_segment(conference)}"
-    return f"{room}/Participants.json"
+    return f"{_participants(account_sid, conference)}.json"
 
 
 def participant_path(account_sid: str, conference_sid: str, call_sid_or_label: str) -> str:
@@ -53,8 +51,7 @@ def participant_path(account_sid: str, conference_sid: str, call_sid_or_label: s
         conference_sid: The conference (``CF…``).
         call_sid_or_label: A Call SID, or a label that `check_participant` accepts.
     """
-    room = f"{_API}{_segment(account_sid)}/Conferences/{_segment(conference_sid)}"
-    return f"{room}/Participants/{_segment(call_sid_or_label)}.json"
+    return f"{_participants(account_sid, conference_sid)}/{_segment(call_sid_or_label)}.json"
 
 
 def next_page_path(next_page_uri: str) -> str:
@@ -92,6 +89,11 @@ def start_path(link: object, *, of: str) -> str:
             "start", "must be a link to a page of this very list, as a page's next_page_uri has it"
         )
     return link
+
+
+@lru_cache(maxsize=1024)  # many are called into one room, and asked about
+def _participants(account_sid: str, conference: str) -> str:
+    return f"{_API}{_segment(account_sid)}/Conferences/{_segment(conference)}/Participants"
 
 
 def _segment(text: str) -> str:
