@@ -1,8 +1,13 @@
 """Numbers that the application gives, held to their bounds when it gives them."""
 
-import math
+import sys
 
 from conference_async.errors import ConfigurationError
+
+
+def is_number(value: object) -> bool:
+    """Return whether a value is an int or a float, which alone can be reckoned with here."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def check_count(name: str, value: int, *, least: int = 1) -> int:
@@ -32,11 +37,7 @@ def check_seconds(name: str, value: float, *, zero: bool = True) -> float:
     Raises:
         ConfigurationError: It is negative, endless or no number, or 0 where that makes no sense.
     """
-    try:
-        fits = 0 <= value < math.inf and not isinstance(value, bool)
-    except TypeError:
-        fits = False
-    if not fits or not (value or zero):
+    if not is_number(value) or not 0 <= value <= sys.float_info.max or not (value or zero):
         least = "0 or more" if zero else "more than 0"
         raise ConfigurationError(f"{name} must be {least} seconds, not {value!r}")
     return value

@@ -138,8 +138,18 @@ class ConferenceClient:
         check_count("max_concurrency", max_concurrency)
         if session is not None and trust_env:
             raise ConfigurationError("trust_env belongs to the session that is borrowed")
-        credentials = credentials or Credentials.from_env()
-        retry = retry or RetryPolicy()
+        credentials = Credentials.from_env() if credentials is None else credentials
+        if not isinstance(credentials, Credentials):
+            raise ConfigurationError(
+                "credentials must be Credentials(account_sid, auth_token), not "
+                f"{type(credentials).__name__}"
+            )
+        if limit is not None and not callable(getattr(limit, "turn", None)):
+            raise ConfigurationError(
+                "limit must be a limit, such as SQLiteLimit('pace.db', cps=5), not "
+                f"{type(limit).__name__}; cps= takes a number"
+            )
+        retry = RetryPolicy() if retry is None else retry
         options = Options(
             timeout=timeout,
             deadline=deadline,

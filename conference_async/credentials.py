@@ -11,16 +11,25 @@ import attrs
 from conference_async.bounds import check_seconds
 from conference_async.errors import ConfigurationError
 from conference_async.hosts import basic
+from conference_async.plain_values import plain
 
 _TOKEN = re.compile("[!-~]+")
+
+
+def _plain(given: str) -> str:  # attrs and the type checkers want each with its own types
+    return plain(given)
+
+
+def _plainly(given: str | None) -> str | None:
+    return plain(given)
 
 
 @attrs.frozen(repr=False)
 class OAuthApp:
     """An OAuth app of the account, which gets short-lived tokens; see `Credentials.oauth`."""
 
-    client_id: str
-    client_secret: str
+    client_id: str = attrs.field(converter=_plain)
+    client_secret: str = attrs.field(converter=_plain)
     url: str | None
     """Where tokens are asked for, or None for the usual place."""
 
@@ -69,26 +78,26 @@ class Credentials:
             or OAuth is to be used outside of ``us1``.
     """
 
-    account_sid: str
+    account_sid: str = attrs.field(converter=_plain)
     """The account, ``AC`` and 32 hexadecimal digits. With a main account's secret this may name
     a subaccount."""
 
-    auth_token: str | None = None
+    auth_token: str | None = attrs.field(default=None, converter=_plainly)
     """The account's auth token, or None with another secret."""
 
-    key_sid: str | None = attrs.field(default=None, kw_only=True)
+    key_sid: str | None = attrs.field(default=None, converter=_plainly, kw_only=True)
     """The API key (``SK…``), or None for the account's own token; see `api_key`."""
 
-    key_secret: str | None = attrs.field(default=None, kw_only=True)
+    key_secret: str | None = attrs.field(default=None, converter=_plainly, kw_only=True)
     """The API key's secret, or None."""
 
-    access_token: str | None = attrs.field(default=None, kw_only=True)
+    access_token: str | None = attrs.field(default=None, converter=_plainly, kw_only=True)
     """An OAuth access token that you got yourself, or None; see `bearer`."""
 
-    region: str | None = attrs.field(default=None, kw_only=True)
+    region: str | None = attrs.field(default=None, converter=_plainly, kw_only=True)
     """The processing region that the credentials belong to (``ie1``), or None for ``us1``."""
 
-    edge: str | None = attrs.field(default=None, kw_only=True)
+    edge: str | None = attrs.field(default=None, converter=_plainly, kw_only=True)
     """The edge location (``dublin``) that completes the region's host name, or None."""
 
     expires_at: datetime | None = attrs.field(default=None, kw_only=True)

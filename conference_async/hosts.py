@@ -8,6 +8,7 @@ from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies_environment, proxy_bypass
 
 from conference_async.errors import ConfigurationError
+from conference_async.plain_values import plain
 from conference_async.privacy import Words
 
 DEFAULT_BASE_URL = "https://api.twilio.com"
@@ -48,6 +49,7 @@ def resolve_base_url(
     env = os.environ if environ is None else environ
     if base_url is not None and (region or edge):
         raise ConfigurationError("give base_url, or region and edge, not both")
+    region, edge = plain(region), plain(edge)
     given = base_url if base_url is not None else env.get("CONFERENCE_ASYNC_BASE_URL")
     if given:
         return _checked("base_url", given)
@@ -150,4 +152,4 @@ def _checked(name: str, given: str) -> str:
         )
     if parts.username or parts.query or parts.fragment:
         raise ConfigurationError(f"{name} may not carry a user, a query or a fragment")
-    return given.rstrip("/")
+    return plain(given).rstrip("/")

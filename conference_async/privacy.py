@@ -46,13 +46,22 @@ def names_only(values: Mapping[str, object]) -> str:
     return "{" + ", ".join(f"{mask(repr(name))}: ***" for name in values) + "}"
 
 
+_GAP = (
+    r"(?:[\ ().\-\t"
+    r"\u00a0\u2000-\u200a\u202f\u205f\u3000"  # blanks that do not break, or are narrow
+    r"\u00ad\u2010-\u2015\u2212\uff0d"  # dashes of every length, and those that hide
+    r"\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]"  # what cannot be seen
+    r"|\\(?:x[0-9a-f]{2}|u[0-9a-f]{4}|t))"  # and what `repr` makes of some of them
+)
+"""What people and their word processors put between the digits of a number."""
+
 _NUMBER = re.compile(
-    r"""
-      (?:\+|%(?:25)*2[Bb]) [1-9] (?:[ ().-]{0,3}[0-9]){6,14} (?![0-9])  # +1 (555) 867-5310
-    | (?<![0-9A-Za-z]) (?<![0-9]\.)                               # no part of a SID or a version
-      (?: [0-9]{8,15}                                             # 15558675310
-        | \(?[2-9][0-9]{2}\)?[ .-]{0,2}[0-9]{3}[ .-][0-9]{4}      # (555) 867-5310
-      ) (?![0-9A-Za-z])
+    rf"""
+      (?:[+\uff0b]|%(?:25)*2[Bb]) [^\D0] (?:{_GAP}{{0,3}}\d){{6,14}} (?!\d)  # +1 (555) 867-5310
+    | (?<![\dA-Za-z]) (?<!\d\.)                                # no part of a SID or a version
+      (?: \d{{8,15}}                                            # 15558675310
+        | \(?[^\D01]\d{{2}}\)?{_GAP}{{0,2}}\d{{3}}{_GAP}\d{{4}}   # (555) 867-5310
+      ) (?![\dA-Za-z])
     """,
     re.VERBOSE,
 )

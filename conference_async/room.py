@@ -23,7 +23,7 @@ class Room:
     def __init__(self, sender: Sender, sid_or_name: str) -> None:
         self.sender = sender
         self._is_sid = is_conference_sid(sid_or_name)
-        self.name: str = sid_or_name if self._is_sid else check_conference(sid_or_name)
+        self.name: str = check_conference(sid_or_name)
         self._remembered: str | None = None
 
     async def resolve(self) -> str:

@@ -4,6 +4,7 @@ import re
 from typing import Literal, TypeAlias
 
 from conference_async.errors import InvalidParameter
+from conference_async.models.labels import UNSENDABLE
 
 EndpointKind: TypeAlias = Literal["phone", "sip", "client", "app"]
 """The kinds of target: a phone number, a SIP address, a client, a TwiML application."""
@@ -49,6 +50,9 @@ def check_target(to: object) -> EndpointKind:
         return "phone"
     if kind := kind_of(to):
         address, _, parameters = to.partition("?")
+        if UNSENDABLE.search(to):
+            problem = "must not contain control characters or lone surrogates"
+            raise InvalidParameter("to", problem, code=21211)
         if kind == "client":
             _check_identity("to", address, code=21211)
         if kind == "sip" and len(parameters.encode()) >= _HEADERS_BELOW:

@@ -8,6 +8,7 @@ import attrs
 
 from conference_async.errors import InvalidParameter
 from conference_async.models.labels import UNSENDABLE
+from conference_async.plain_values import plain
 
 Extras: TypeAlias = Mapping[str, str | Sequence[str]]
 """Values by the service's own parameter names; a list is sent as one pair for each item."""
@@ -21,7 +22,10 @@ def copied(extra: Extras) -> Extras:
         pairs = dict(extra).items()
     except (TypeError, ValueError):
         raise InvalidParameter("extra", "must map names to texts") from None
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in pairs}
+    return {
+        plain(name): tuple(map(plain, value)) if isinstance(value, list | tuple) else plain(value)
+        for name, value in pairs
+    }
 
 
 def only_unknown(

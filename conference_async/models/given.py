@@ -15,6 +15,7 @@ import attrs
 
 from conference_async.cautions import IgnoredParameter, notify
 from conference_async.errors import InvalidParameter
+from conference_async.plain_values import plain
 
 T = TypeVar("T")
 Field: TypeAlias = "attrs.Attribute[Any]"
@@ -131,14 +132,16 @@ def check_given(request: attrs.AttrsInstance, needs: Mapping[str, str]) -> None:
         InvalidParameter: A value is out of its bounds.
     """
     held = vars(request)
-    if None in held.values():
-        for name in [each for each, value in held.items() if value is None]:
-            del held[name]
+    # By identity: a missing value of a data frame refuses to be compared.
+    for name in [each for each, value in held.items() if value is None]:
+        del held[name]
     shape, values = _held(request)
     for (field, convert, rule), value in zip(shape.rules, values, strict=True):
         if convert is not None:
             value = convert(value)  # noqa: PLW2901 -- from here on it is that one
             held[field.name] = value
+        elif type(value) is not str:
+            value = held[field.name] = plain(value)  # noqa: PLW2901 -- likewise
         if rule is not None:
             rule(request, field, value)
     for name in shape.names:

@@ -9,6 +9,7 @@ import re
 
 from conference_async.cautions import ConferenceWarning, PersonalData, notify
 from conference_async.errors import InvalidParameter
+from conference_async.plain_values import plain
 
 LABEL_INVALID = 16024
 NAME_INVALID = 13237
@@ -84,7 +85,7 @@ def check_label(label: str) -> str:
     """
     if _plain_word(label):
         return label
-    _segment("label", label, LABEL_INVALID)
+    label = _segment("label", label, LABEL_INVALID)
     if is_call_sid(label):
         raise InvalidParameter(
             "label",
@@ -112,7 +113,7 @@ def check_conference(given: str) -> str:
             another kind or in another spelling, which would open a room of that name.
     """
     if _plain_word(given) or is_conference_sid(given):
-        return given
+        return plain(given)
     sid_or_name = _segment("conference", given, NAME_INVALID)
     if "?" in sid_or_name:
         raise InvalidParameter("conference", "a friendly name must not contain '?'")
@@ -147,7 +148,7 @@ def check_intent(key: object) -> str:
     elif not key.isprintable():
         problem = "must hold printable characters only"
     else:
-        return key
+        return plain(key)
     raise InvalidParameter("once", problem)
 
 
@@ -161,7 +162,7 @@ def check_participant(given: str) -> str:
         InvalidParameter: It is neither a Call SID nor a legal label.
     """
     if is_call_sid(given):
-        return given
+        return plain(given)
     call_sid_or_label = _segment("participant", given, LABEL_INVALID)
     _refuse_other_sid("participant", call_sid_or_label)
     return check_label(call_sid_or_label)
@@ -173,7 +174,7 @@ def _plain_word(text: object) -> bool:
     Letters and digits, a letter first, shorter than any SID or number that somebody might mean.
     """
     return (
-        isinstance(text, str)
+        type(text) is str
         and 0 < len(text) < _SHORTEST_SID
         and text.isalnum()
         and text.isascii()
@@ -197,6 +198,7 @@ def _refuse_other_sid(parameter: str, text: str, *, code: int | None = None) -> 
 
 def _segment(parameter: str, text: object, code: int) -> str:
     """Return what can be one segment of a URL's path, and refuse what cannot."""
+    text = plain(text)
     if not isinstance(text, str):
         problem = f"must be text, not {type(text).__name__}"
     elif len(text) <= LONGEST and text.isalnum() and text.isascii():

@@ -7,6 +7,7 @@ from typing import Any
 import attrs
 
 from conference_async.errors import InvalidParameter
+from conference_async.plain_values import plain
 
 _MOST_PASSPORTS = 5
 _LONGEST_POSITION = 150
@@ -22,7 +23,7 @@ _RECORDING = (
 def joined(value: str | Iterable[str] | None) -> str | None:
     """Return one PASSporT, several with commas between, or any iterable of them, with commas."""
     if value is None or isinstance(value, str):
-        return value
+        return plain(value)
     try:
         return ",".join(value)
     except TypeError:  # `passports` refuses it by the field's name, which is not known here

@@ -8,7 +8,7 @@ never repeats a value that might be secret or personal.
 import re
 from collections.abc import Callable, Iterable
 from functools import lru_cache
-from typing import Any, TypeAlias, get_args
+from typing import Any, TypeAlias, cast, get_args
 from urllib.parse import urlsplit
 
 import attrs
@@ -16,10 +16,12 @@ import attrs
 from conference_async.cautions import IgnoredParameter, notify
 from conference_async.errors import InvalidParameter
 from conference_async.models.labels import UNSENDABLE, check_label
+from conference_async.plain_values import plain
 
 COACHED_SID_INVALID = 13240
 CALLBACK_INVALID = 21205
 _LARGEST = 10**15 - 1
+_MOST_QUOTED = 100
 
 
 def check_coaching(*, coaching: bool | None, coached: str | None) -> None:
@@ -82,7 +84,7 @@ def word(vocabulary: object, *, or_flag: bool = False, code: int | None = None) 
 
 def words(vocabulary: object, *, code: int | None = None) -> Rule:
     """Accept a tuple, as `split_words` makes it, of one or more words of a `Literal`."""
-    known = frozenset[object](get_args(vocabulary))
+    known = frozenset(get_args(vocabulary))
 
     def check(
         _instance: object, field: "attrs.Attribute[Any]", value: tuple[object, ...] | None
@@ -91,11 +93,11 @@ def words(vocabulary: object, *, code: int | None = None) -> Rule:
             return
         if not value:
             problem = "must name at least one event; leave it out for the service's default"
-        elif not known.issuperset(value):
-            wrong = next(item for item in value if item not in known)
-            problem = f"may hold {_listed(vocabulary)}, not {_quoted(wrong)}"
         else:
-            return
+            wrong = [item for item in value if not (isinstance(item, str) and item in known)]
+            if not wrong:
+                return
+            problem = f"may hold {_listed(vocabulary)}, not {_quoted(wrong[0])}"
         raise InvalidParameter(field.name, problem, code=code)
 
     return check
@@ -106,9 +108,9 @@ def split_words(value: str | Iterable[str] | None) -> tuple[str, ...] | None:
     if value is None:
         return None
     try:
-        return tuple(dict.fromkeys(value.split() if isinstance(value, str) else value))
+        return tuple(dict.fromkeys(map(plain, value.split() if isinstance(value, str) else value)))
     except TypeError:  # `words` refuses it by the field's name, which is not known here
-        return (str(value),)
+        return (cast("str", value),)
 
 
 def url(*, empty: bool = False, called: bool = False, code: int | None = None) -> Rule:
@@ -121,10 +123,12 @@ def url(*, empty: bool = False, called: bool = False, code: int | None = None) -
     """
 
     def check(_instance: object, field: "attrs.Attribute[Any]", value: object) -> None:
-        if value is None or (empty and value == ""):
+        if value is None:
             return
         if not isinstance(value, str):
             problem: str | None = f"must be a URL as text, not {_kind(value)}"
+        elif empty and not value:
+            return
         else:
             problem = _wrong_with(value, called)
         if problem is not None:
@@ -212,11 +216,15 @@ def _host(value: str) -> str | None:
 
 
 def _kind(value: object) -> str:
-    return f"the text {value!r}" if value in ("true", "false") else type(value).__name__
+    if isinstance(value, str) and value in {"true", "false"}:
+        return f"the text {value!r}"
+    return type(value).__name__
 
 
 def _quoted(value: object) -> str:
-    return repr(value) if isinstance(value, str) else type(value).__name__
+    if not isinstance(value, str):
+        return type(value).__name__
+    return repr(value) if len(value) <= _MOST_QUOTED else f"one of {len(value)} characters"
 
 
 def _listed(vocabulary: object) -> str:

@@ -7,6 +7,7 @@ from typing import Protocol, TypeAlias, runtime_checkable
 
 import attrs
 
+from conference_async.bounds import is_number
 from conference_async.errors import ConfigurationError
 from conference_async.pace.line import Priority
 
@@ -138,11 +139,7 @@ def check_cps(cps: float) -> float:
     Raises:
         ConfigurationError: It is not.
     """
-    try:
-        fits = 0 < cps <= MAX_CPS
-    except TypeError:
-        fits = False
-    if not fits:
+    if not is_number(cps) or not 0 < cps <= MAX_CPS:
         raise ConfigurationError(
             f"cps must be more than 0 and at most {MAX_CPS:g}, not {cps!r}: "
             "the calls per second of your account, shown in the service's console"

@@ -10,6 +10,7 @@ from typing import Protocol
 import attrs
 
 from conference_async.errors import ConfigurationError
+from conference_async.plain_values import plain
 
 SECOND = 1_000_000
 """One second in the units of the store's clock."""
@@ -150,14 +151,14 @@ class Pace:
         return attrs.evolve(self, factor=factor, queue_time=queue_time, changed=now)
 
 
-def check_account(account: str) -> str:
+def check_account(account: object) -> str:
     """Return the name of an account if a store can keep a row under it.
 
     Raises:
         ConfigurationError: It cannot.
     """
-    if not account or "\0" in account:
+    if not isinstance(account, str) or not account or "\0" in account:
         raise ConfigurationError(
             f"account must name whose pace it is, such as the account's SID, not {account!r}"
         )
-    return account
+    return plain(account)

@@ -75,7 +75,7 @@ class Once:
     def __init__(self, sender: Sender, conference: str, new: NewParticipant, key: str) -> None:
         journal = sender.options.journal
         account_sid = sender.account_sid
-        check_intent(key)
+        key = check_intent(key)
         if journal is None:
             raise ConfigurationError(
                 "once= needs a journal that remembers the key, so nothing was sent: "

@@ -38,6 +38,24 @@ def _plain(
     check_plain(attribute.name, value)
 
 
+def _policy(
+    _instance: "Options", _attribute: "attrs.Attribute[RetryPolicy]", value: object
+) -> None:
+    if not isinstance(value, RetryPolicy):
+        raise ConfigurationError(
+            f"retry must be a RetryPolicy, as in RetryPolicy(attempts=3), not {value!r}"
+        )
+
+
+def _priority(value: Priority) -> Priority:
+    try:
+        return Priority(value)
+    except ValueError:
+        raise ConfigurationError(
+            f"priority must be Priority.INTERACTIVE or Priority.BULK, not {value!r}"
+        ) from None
+
+
 @attrs.frozen(kw_only=True)
 class Options:
     """Settings of one view of a client; see `ConferenceClient` for their meaning."""
@@ -46,10 +64,10 @@ class Options:
     deadline: float | None = attrs.field(
         default=None, validator=attrs.validators.optional(_positive)
     )
-    retry: RetryPolicy = attrs.Factory(RetryPolicy)
+    retry: RetryPolicy = attrs.field(factory=RetryPolicy, validator=_policy)
     retry_unknown: RetryUnknown = attrs.field(default=False, validator=check_retry_unknown)
     mint_labels: bool = True
-    priority: Priority = attrs.field(default=Priority.INTERACTIVE, converter=Priority)
+    priority: Priority = attrs.field(default=Priority.INTERACTIVE, converter=_priority)
     on_attempt: Callable[[AttemptEvent], None] | None = attrs.field(
         default=None, validator=attrs.validators.optional(_plain)
     )

@@ -22,7 +22,15 @@ try:
 except ModuleNotFoundError:
     _loads: Callable[[bytes], Any] = json.loads
 else:
-    _loads = orjson.loads
+
+    def _loads(body: bytes) -> Any:  # noqa: ANN401 -- JSON
+        try:
+            return orjson.loads(body)
+        except ValueError:
+            # What has happened, happened: half a character or an endless number in some property
+            # must not make it unknown, or depend on what is installed.
+            return json.loads(body)
+
 
 _converter: Callable[[], Converter] = cache(make_converter)
 

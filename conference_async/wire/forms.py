@@ -14,6 +14,7 @@ from conference_async.models import (
 )
 from conference_async.models.given import given
 from conference_async.models.labels import LONGEST, NAME_INVALID, UNSENDABLE
+from conference_async.plain_values import plain
 
 Request: TypeAlias = NewParticipant | ParticipantChange | ConferenceChange
 """The values that are sent as a form."""
@@ -145,7 +146,7 @@ def conferences_query(  # noqa: PLR0913 - one argument for each filter of the se
     pairs = [(name, _day(field, day)) for field, (name, day) in days.items() if day is not None]
     if friendly_name is not None:
         pairs.append(("FriendlyName", _name(friendly_name)))
-    pairs.append(("Status", str(status)))
+    pairs.append(("Status", plain(status)))
     return _query(pairs, page_size)
 
 
@@ -227,7 +228,7 @@ def _name(text: object) -> str:
         raise InvalidParameter("friendly_name", problem, code=NAME_INVALID)
     if UNSENDABLE.search(text):
         raise InvalidParameter("friendly_name", "must not contain control characters")
-    return text
+    return plain(text)
 
 
 def _day(field: str, day: object) -> str:

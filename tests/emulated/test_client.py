@@ -554,3 +554,20 @@ async def test_nothing_is_written_to_a_terminal_that_did_not_ask(
         root.handlers = handlers
 
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "says"),
+    [
+        ("retry", 3, "retry must be a RetryPolicy, as in"),
+        ("limit", 5, "limit must be a limit, .* cps= takes a number"),
+        ("credentials", (ACCOUNT, TOKEN), "credentials must be Credentials"),
+        ("credentials", "", "credentials must be Credentials"),
+        ("priority", 7, "priority must be Priority"),
+    ],
+)
+def test_an_option_of_another_kind_is_refused(option: str, value: object, says: str) -> None:
+    """By its name, when the client is made."""
+    options: dict[str, Any] = {"credentials": Credentials(ACCOUNT, TOKEN), option: value}
+    with pytest.raises(ConfigurationError, match=says):
+        ConferenceClient(**options, base_url=ELSEWHERE)

@@ -1,9 +1,13 @@
 """Numbers of the application that make no sense are refused when they are given."""
 
+from decimal import Decimal
+from fractions import Fraction
+
 import pytest
 
 from conference_async.bounds import check_count, check_seconds
 from conference_async.errors import ConfigurationError
+from conference_async.pace.contract import check_cps
 
 
 @pytest.mark.parametrize("value", [0, -1, 1.0, True, "1", None, float("nan")])
@@ -32,3 +36,12 @@ def test_times() -> None:
     assert (check_seconds("patience", 0), check_seconds("every", 0.5, zero=False)) == (0, 0.5)
     with pytest.raises(ConfigurationError, match=r"^every must be more than 0 seconds, not 0$"):
         check_seconds("every", 0, zero=False)
+
+
+@pytest.mark.parametrize("value", [Decimal(30), Decimal("nan"), Fraction(1, 2), 10**400])
+def test_what_no_clock_can_add(value: float) -> None:
+    """What the loop's clock cannot reckon with fails when it is given, not with each request."""
+    with pytest.raises(ConfigurationError, match=r"^deadline must be 0 or more seconds, not "):
+        check_seconds("deadline", value)
+    with pytest.raises(ConfigurationError, match="cps must be"):
+        check_cps(value)

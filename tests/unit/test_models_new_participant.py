@@ -399,3 +399,44 @@ def test_a_keyword_that_is_unknown_or_missing_is_said(fields: dict[str, Any]) ->
     """As any function says it, whether the keyword has a value or not."""
     with pytest.raises(TypeError, match=r"unexpected keyword argument 'lable'|argument: 'from_'"):
         NewParticipant(**fields)
+
+
+class Missing:
+    """The missing value of a data frame, or an array: it compares, and says neither yes nor no."""
+
+    __hash__ = None  # type: ignore[assignment]  # as that of an array
+
+    def __eq__(self, other: object) -> "Missing":  # type: ignore[override]  # as theirs
+        return self
+
+    def __bool__(self) -> bool:
+        raise TypeError("boolean value of NA is ambiguous")
+
+
+@pytest.mark.filterwarnings("ignore::conference_async.cautions.IgnoredParameter")
+@pytest.mark.parametrize("field", [each.name for each in attrs.fields(NewParticipant)])
+@pytest.mark.parametrize("value", [Missing(), [[Missing()]], float("nan"), b"GET"])
+def test_what_no_parameter_takes_is_refused_by_its_name(field: str, value: object) -> None:
+    """Whatever stands in a data frame, nothing but the error of this library comes of it."""
+    needed = {"sip_auth_username": "x", "sip_auth_password": "x"}
+    with pytest.raises(InvalidParameter) as caught:
+        NewParticipant(**{**PHONES, **needed, field: value})
+
+    assert caught.value.parameter == field
+
+
+@pytest.mark.parametrize(
+    "to", ["client:a\ud800", "client:a\x01", "client:a?b=\ud800", f"app:AP{'0' * 32}?\ud800"]
+)
+def test_an_address_that_cannot_be_sent_is_refused(to: str) -> None:
+    """Before it is encoded."""
+    with pytest.raises(InvalidParameter, match=r"^to: must not contain control characters"):
+        NewParticipant(from_="client:bob", to=to)
+
+
+def test_a_long_value_is_not_repeated() -> None:
+    """An error is read by a person."""
+    with pytest.raises(InvalidParameter) as caught:
+        NewParticipant(**PHONES, wait_url=URL, wait_method="x" * 1_000_000)  # type: ignore[arg-type]  # a mistake
+
+    assert "must be GET or POST, not one of 1000000 characters" in str(caught.value)

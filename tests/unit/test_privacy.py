@@ -3,7 +3,7 @@
 import ast
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -209,3 +209,21 @@ def test_what_others_word_is_one_line() -> None:
     """A failure's kind and words, or its kind alone; numbers are masked."""
     assert words_of(ValueError("+15558675310\nERROR")) == r"ValueError: ***5310\nERROR"
     assert words_of(ValueError()) == "ValueError"
+
+
+@pytest.mark.parametrize("shown", [str, repr])
+@pytest.mark.parametrize("gap", ["\u00a0", "\u2009", "\u2011", "\u2013", "\u00ad", "\u200b", "\t"])
+def test_no_number_survives_for_being_written_by_a_word_processor(
+    gap: str, shown: Callable[[str], str]
+) -> None:
+    """Blanks that do not break, long dashes, and what cannot be seen, also as `repr` shows it."""
+    for number in ("+1", "555", "867", "5310"), ("555", "867", "5310"):
+        assert mask(shown(gap.join(number))).strip("'") == "***5310"
+
+
+def test_no_number_survives_in_other_digits() -> None:
+    """They are read as digits, so they are masked as digits."""
+    assert (
+        mask("\uff0b\uff11\uff15\uff15\uff15\uff18\uff16\uff17\uff15\uff13\uff11\uff10")[:3]
+        == "***"
+    )

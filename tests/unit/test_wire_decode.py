@@ -338,3 +338,11 @@ def test_unknown_property_can_be_forbidden(cls: type, payload: dict[str, Any]) -
     strict.structure(payload, cls)
     with pytest.raises(Exception, match="mood"):
         strict.structure(payload | {"mood": 1}, cls)
+
+
+@pytest.mark.parametrize("odd", ['"\\ud800"', "1e999", "9" * 400, "NaN"])
+def test_what_one_reader_of_json_refuses_hides_no_call(odd: str) -> None:
+    """A property that only some can read must not make a call unknown that was placed."""
+    body = json.dumps(PARTICIPANT)[:-1] + f', "newer": {odd}}}'
+
+    assert decode_participant(body.encode()).call_sid == PARTICIPANT["call_sid"]

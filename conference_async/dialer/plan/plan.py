@@ -106,7 +106,7 @@ class Plan:
                 `default_region` is no country.
             InvalidParameter: `conference` cannot be the name of one.
         """
-        check_conference(conference)
+        conference = check_conference(conference)
         return cls(
             GivenParticipants(participants, conference, default_region),
             name=name or conference,
