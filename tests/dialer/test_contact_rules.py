@@ -274,9 +274,10 @@ async def test_one_number_in_many_rows_is_called_as_often_as_it_may(
 async def test_a_call_that_was_not_made_does_not_count(
     emulator: Emulator, sharing: ConferenceClient, fault: Fault
 ) -> None:
-    """Refused by the service, or never sent: the next campaign may call."""
+    """Refused by the service, or never placed: the next campaign may call."""
     emulator.faults.add(fault, to=HERS)
-    await run(Dialer(sharing, rules=ONCE, retries=0), plan_of(name="first"))
+    her = NewParticipant(from_=OURS, to=HERS, label="her")
+    await run(Dialer(sharing, rules=ONCE, retries=0), plan_of(her, name="first"))
     (second,) = await run(Dialer(sharing, rules=ONCE), plan_of(name="second"))
 
     assert second.state is State.PLACED

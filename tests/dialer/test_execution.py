@@ -4,6 +4,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import attrs
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from conference_async import (
     ConferenceClient,
     Credentials,
+    Journal,
     Ledger,
     NewParticipant,
     Outcome,
@@ -18,9 +20,13 @@ from conference_async import (
     State,
 )
 from conference_async.dialer import Campaign
+from conference_async.dialer.calling import execution
+from conference_async.dialer.calling.contacting import Contacting
 from conference_async.dialer.calling.execution import CLAIM_STANDS, Executor, _Execution
+from conference_async.dialer.rules.wishes import Wishes
 from conference_async.emulator import Emulator, Fault
-from conference_async.errors import LedgerError, NotAuthorized, NotSent
+from conference_async.errors import LedgerError, NotAuthorized, NotSent, TooManyCalls
+from conference_async.journal.contacts import hash_of
 from conference_async.models import Participant, is_minted
 
 NOW = datetime(2026, 1, 31, 12, 30, tzinfo=UTC)
@@ -184,6 +190,62 @@ async def test_a_label_that_is_kept_finds_the_first_call(
 
 
 @pytest.mark.looptime
+async def test_a_clash_with_nobody_is_for_a_person(desk: Desk, emulator: Emulator) -> None:
+    """What the service refused for its label is not called with it again, and again, by itself."""
+    emulator.faults.add(Fault.LABEL_CLASH)
+    planned = attrs.evolve(PLANNED, caller=NEW.from_, label="alice", sent_at=NOW, attempts=1)
+    await desk.ledger.swap(PLANNED, planned)
+    view = desk.executor.client.with_options(retry_unknown="when-absent")
+    desk.executor = attrs.evolve(desk.executor, client=view)
+
+    outcome, _ = await desk.executor.call(planned, NEW, lambda: None)
+
+    assert outcome.state is State.UNKNOWN
+    assert (outcome.reason or "").startswith("nothing was placed")
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize("again", [True, False])
+async def test_all_in_doubt_are_looked_for_some_at_a_time(
+    desk: Desk,
+    client: ConferenceClient,
+    monkeypatch: pytest.MonkeyPatch,
+    again: bool,
+) -> None:
+    """What is to be called again is the run's, and not said; all else is."""
+    monkeypatch.setattr(execution, "_TOGETHER", 3)
+    standup = client.conferences("standup").participants
+    for number in range(5):
+        new = attrs.evolve(NEW, to=f"+1555867000{number}", label=f"guest-{number}")
+        planned = Outcome(target=f"{number}", to=new.to, conference="standup", caller=new.from_)
+        await desk.ledger.enrol([planned])
+        await desk.ledger.swap(planned, planned.claimed("ours", new.label, NOW))
+        if number in {0, 3}:
+            await standup.create(new)
+    retry = RetryPolicy(settled=3)
+    view = client.with_options(retry_unknown="when-absent", retry=retry)
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    executor = attrs.evolve(
+        desk.executor,
+        client=view,
+        clock=lambda: NOW + timedelta(seconds=loop.time() - began),
+    )
+
+    found = [each async for each in executor.look_up_all(State.SENDING, again=again)]
+
+    absent = State.PLANNED if again else State.UNKNOWN
+    states = [State.PLACED, absent, absent, State.PLACED, absent]
+    assert [each.state async for each in desk.ledger.outcomes()][1:] == states
+    told = [(str(number), state) for number, state in enumerate(states)]
+    assert [(each.target, each.state) for each in found] == [
+        each for each in told if each[1] is not State.PLANNED
+    ]
+    if again:  # whoever had them in hand is gone: twice the call log is waited for
+        assert loop.time() - began == pytest.approx(2 * 3, abs=0.1)
+
+
+@pytest.mark.looptime
 async def test_a_claim_of_long_ago_is_asked_after(desk: Desk, emulator: Emulator) -> None:
     """Before each repeated request, where much time has passed; it still stands."""
     emulator.faults.add(Fault.TOO_MANY, times=2)
@@ -217,8 +279,8 @@ async def test_only_a_first_turn_that_came_too_late_leaves_it_planned(
     desk: Desk, number: int, left: Outcome
 ) -> None:
     """Guessed unknown by another, it stays so if an earlier attempt may have rung."""
-    execution = _Execution(desk.executor, PLANNED, lambda: None)
-    await execution._before_send("alice", 1)
+    one = _Execution(desk.executor, PLANNED, lambda: None)
+    await one._before_send("alice", 1)
     claim = await desk.known()
     await desk.ledger.swap(claim, claim.unknown("its worker is gone", NOW))
     desk.clock.step = CLAIM_STANDS + 1
@@ -226,7 +288,7 @@ async def test_only_a_first_turn_that_came_too_late_leaves_it_planned(
     with pytest.raises(
         LedgerError, match=r"^another program took the target over; it is not called from here$"
     ):
-        await execution._before_send("alice", number)
+        await one._before_send("alice", number)
     known = await desk.known()
     assert known == attrs.evolve(left, token=known.token)
 
@@ -295,7 +357,7 @@ async def test_what_is_not_found_is_for_a_person(desk: Desk, emulator: Emulator)
 
     assert participant is None
     assert found == await desk.known()
-    assert found.state is State.UNKNOWN
+    assert (found.state, found.ended_at) == (State.UNKNOWN, NOW)
     assert re.fullmatch(
         r"it may have been called: looked for its label at \S+: no live participant has it; looked "
         r"for it in the call log at \S+: it can be searched for phone numbers in E.164 only, such "
@@ -324,6 +386,37 @@ async def test_what_was_not_placed_is_called_again_where_that_was_chosen(
     assert found == await desk.known()
     assert (found.reason or "").startswith("nothing was placed")
     assert (found.state, found.label) == (State.PLANNED if again else State.UNKNOWN, "alice")
+    assert found.ended_at == NOW
+
+
+@pytest.mark.looptime
+async def test_the_call_log_is_read_when_it_must_show_what_had_ended(desk: Desk) -> None:
+    """So long after the end of what is unknown, not of the longest time that it could take."""
+    planned = attrs.evolve(PLANNED, caller=NEW.from_)
+    unknown = planned.claimed("ours", "alice", NOW).unknown("no answer", NOW + timedelta(seconds=5))
+    await desk.ledger.swap(PLANNED, unknown)
+    view = desk.executor.client.with_options(retry=RetryPolicy(settled=3))
+    desk.executor = attrs.evolve(desk.executor, client=view)
+    began = asyncio.get_running_loop().time()
+
+    ((found, _),) = await desk.executor.look_up([unknown], again=False)
+
+    assert (found.reason or "").startswith("nothing was placed: ")
+    assert asyncio.get_running_loop().time() - began == pytest.approx(5 + 3, abs=0.1)
+
+
+@pytest.mark.looptime
+async def test_what_another_decided_while_it_was_looked_for_stands(desk: Desk) -> None:
+    """Nothing is written over it, and the run stops."""
+    claim = PLANNED.claimed("ours", "alice", NOW)
+    theirs = PLANNED.claimed("theirs", "alice", NOW)
+    await desk.ledger.swap(PLANNED, theirs)
+
+    with pytest.raises(
+        LedgerError, match=r"^another program changed the ledger; nothing more is dialled$"
+    ):
+        await desk.executor.look_up([claim], again=False)
+    assert await desk.known() == theirs
 
 
 @pytest.mark.looptime
@@ -444,7 +537,53 @@ async def test_cancelled_in_flight_it_is_unknown(desk: Desk, emulator: Emulator)
     await asyncio.wait({call})
 
     assert call.cancelled()
-    assert (await desk.known()).state is State.UNKNOWN
+    known = await desk.known()
+    assert (known.state, known.ended_at) == (State.UNKNOWN, NOW)
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize(
+    ("what", "counted"), [("placed", 1), ("not sent", 0), ("stalls", 1), ("is held", 0)]
+)
+async def test_only_what_may_have_rung_counts_as_a_call(
+    desk: Desk, emulator: Emulator, tmp_path: Path, what: str, counted: int
+) -> None:
+    """Also where the run was cancelled while the request was under way, or was about to be."""
+
+    async def hold(_label: str | None, _number: int) -> None:
+        await asyncio.sleep(60)
+
+    if what == "not sent":
+        await emulator.stop_listening()
+    elif what == "stalls":
+        emulator.faults.add(Fault.STALL)
+    view = desk.executor.client.with_options(
+        retry=RetryPolicy(attempts=1), before_send=hold if what == "is held" else None
+    )
+    account_sid = view.account_sid
+    async with Journal(tmp_path / "calls.db") as journal:
+        contacting = Contacting(
+            store=journal, account_sid=account_sid, campaign="c", wishes=Wishes()
+        )
+        executor = attrs.evolve(desk.executor, client=view, contacting=contacting)
+        call = asyncio.create_task(executor.call(PLANNED, NEW, lambda: None))
+        await asyncio.wait({call}, timeout=5)
+        call.cancel()
+        await asyncio.wait({call})
+        assert len(await journal.contacts(account_sid, [hash_of(account_sid, TO)])) == counted
+
+
+@pytest.mark.looptime
+async def test_whoever_calls_hears_that_there_was_no_room(desk: Desk, emulator: Emulator) -> None:
+    """With the error, which says what is full; the target is planned as before."""
+    emulator.max_live = 0
+    heard = list[Exception]()
+
+    outcome, _ = await desk.executor.call(PLANNED, NEW, lambda: None, heard.append)
+
+    (error,) = heard
+    assert isinstance(error, TooManyCalls)
+    assert outcome == await desk.known() == attrs.evolve(PLANNED, reason=str(error))
 
 
 @pytest.mark.looptime

@@ -30,7 +30,10 @@ async def test_a_campaign_is_one_trace(
     targets = exported.children(campaign)
     assert [target.name for target in targets] == ["call target"] * 3
     for target in targets:
-        assert exported.children(target)[0].name == "create participant"
+        (create, *_) = exported.children(target)
+        assert create.name == "create participant"
+        for sid in ("conference_async.call_sid", "conference_async.conference_sid"):
+            assert (target.attributes or {}).get(sid) == (create.attributes or {}).get(sid)
     assert len({span.context and span.context.trace_id for span in exported.spans}) == 1
     counted = {
         point["conference_async.outcome"]: number

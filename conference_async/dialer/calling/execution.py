@@ -207,6 +207,9 @@ def _told(called: tuple[Outcome, Participant | None]) -> Told:
 class _Execution:
     """One call to one target, with a token of its own."""
 
+    _confirmed_at: datetime
+    """When the ledger was last known to have the claim."""
+
     def __init__(
         self,
         executor: Executor,
@@ -219,7 +222,6 @@ class _Execution:
         self._leaving = leaving
         self._no_room = no_room
         self._claim = Claim(_Targets(executor.ledger), planned, planned, executor.clock)
-        self._confirmed_at = executor.clock()
         self._contact: Contact | None = None
 
     async def run(self, new: NewParticipant) -> tuple[Outcome, Participant | None]:
