@@ -234,6 +234,18 @@ async def test_outcomes_are_streamed_by_state(ledger: Ledger) -> None:
     }  # fmt: skip -- one mapping, one line
 
 
+async def test_what_is_yet_to_be_enrolled_counts_as_planned(path: Path) -> None:
+    """As far as the plan's size is known; what is no longer in the plan takes nothing away."""
+    async with Ledger(path) as ledger:
+        assert await ledger.counts() == dict.fromkeys(State, 0)
+        await ledger.begin(CAMPAIGN)
+        for enrolled, left in ((1, 1), (3, 2)):
+            await ledger.enrol([planned(number) for number in range(enrolled)])
+            await ledger.swap(planned(0), sending(0))
+            expected = {State.PLANNED: left, State.SENDING: 1}
+            assert await ledger.counts() == dict.fromkeys(State, 0) | expected
+
+
 async def test_a_cancelled_write_is_written(ledger: Ledger) -> None:
     """A write whose caller was cancelled is made all the same, before the next one."""
     await ledger.enrol([planned()])
@@ -414,7 +426,9 @@ async def test_the_database_of_another_program_is_refused(path: Path) -> None:
     """And left as it is."""
     shell(path, "CREATE TABLE bookmarks (url TEXT)")
 
-    with pytest.raises(LedgerError, match="database of another program"):
+    with pytest.raises(
+        LedgerError, match=r"^the ledger campaign\.db is a database of another program"
+    ):
         async with Ledger(path):
             pass
 
@@ -425,7 +439,9 @@ async def test_a_newer_ledger_is_refused(path: Path) -> None:
         pass
     shell(path, "PRAGMA user_version = 99")
 
-    with pytest.raises(LedgerError, match="newer version of this library"):
+    with pytest.raises(
+        LedgerError, match=r"^the ledger campaign\.db was written by a newer version"
+    ):
         async with Ledger(path):
             pass
 

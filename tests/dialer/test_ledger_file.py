@@ -9,6 +9,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -18,6 +19,8 @@ import pytest
 
 from conference_async import Ledger, Outcome, Report, State
 from conference_async.dialer import Campaign
+from conference_async.dialer.ledger.file import SCHEMA, in_use, is_ledger
+from conference_async.dialer.ledger.summary import summaries_in
 from conference_async.errors import ConfigurationError, LedgerError
 from conference_async.sqlite import handle
 
@@ -29,6 +32,8 @@ STRANGER = """
 import asyncio, json, sqlite3, sys
 from conference_async import Ledger
 from conference_async.dialer import Campaign
+from conference_async.dialer.ledger.file import SCHEMA, in_use, is_ledger
+from conference_async.dialer.ledger.summary import summaries_in
 from conference_async.errors import LedgerError
 
 def look(path):
@@ -127,6 +132,11 @@ async def copied_by_link(path: Path) -> None:
     await asyncio.to_thread(link.read_bytes)
 
 
+async def summed_up(path: Path) -> None:
+    """Look which ledgers are in the folder, and how they stand."""
+    assert [each.standing async for each in summaries_in(path)] == ["running"]
+
+
 async def backed_up(path: Path) -> None:
     """Copy it as the documentation says."""
     await Ledger(path).backup(path.with_name("copy.db"))
@@ -135,7 +145,16 @@ async def backed_up(path: Path) -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has locks that a handle keeps")
 @pytest.mark.parametrize(
     "look",
-    [refused_run, progress_page, reader, read_bytes, copied_folder, copied_by_link, backed_up],
+    [
+        refused_run,
+        progress_page,
+        reader,
+        read_bytes,
+        copied_folder,
+        copied_by_link,
+        summed_up,
+        backed_up,
+    ],
 )
 async def test_no_look_at_a_ledger_costs_the_run_its_file(
     path: Path, stranger: Stranger, look: Callable[[Path], Awaitable[None]]
@@ -299,6 +318,79 @@ async def test_a_folder_is_no_ledger(tmp_path: Path) -> None:
             pass
 
 
+def contents(folder: Path) -> dict[str, bytes]:
+    """Return what is in a folder, but for where SQLite notes who is reading."""
+    return {
+        each.name: b"" if each.name.endswith("-shm") else each.read_bytes()
+        for each in folder.iterdir()
+    }
+
+
+@pytest.mark.parametrize("closed", [True, False])
+@pytest.mark.parametrize(
+    ("application", "ours"),
+    [(SCHEMA.application, True), (SCHEMA.application + 1, False), (0, False)],
+)
+def test_a_ledger_is_known_by_what_it_holds(
+    path: Path, application: int, *, ours: bool, closed: bool
+) -> None:
+    """Also where only SQLite's log says it yet; and whosever it is, nothing is touched."""
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute(f"PRAGMA application_id = {application}")
+        if closed:
+            connection.close()
+        else:
+            assert not any(path.read_bytes()[68:72])
+        before = contents(path.parent)
+
+        assert is_ledger(path) is ours
+        assert contents(path.parent) == before
+
+
+@pytest.mark.parametrize(
+    "begins", [b"to,label\n".ljust(68), b"SQLite format 3\0".ljust(68, b"\0"), b""]
+)
+def test_what_cannot_be_read_is_no_ledger(path: Path, begins: bytes) -> None:
+    """Nor is a folder, or what is not there."""
+    log = path.with_name(f"{path.name}-wal")
+    assert not is_ledger(path)
+    path.write_bytes(begins + bytes(4))
+    log.touch()
+    assert not is_ledger(path)
+    assert not is_ledger(path.parent)
+
+
+async def test_whether_a_ledger_is_in_use_can_be_asked(path: Path) -> None:
+    """By any name of it, from its first run on."""
+    link = path.with_name("link.db")
+    link.symlink_to(path)
+
+    async def answers() -> set[bool]:
+        return {await asyncio.to_thread(in_use, each) for each in (path, link)}
+
+    assert await answers() == {False}
+    async with Ledger(path) as ledger:
+        assert await answers() == {False}
+        await ledger.begin(CAMPAIGN)
+        assert await answers() == {sys.platform == "linux"}
+        await ledger.end()
+        assert await answers() == {False}
+
+
+async def test_a_reader_leaves_the_file_as_another_program_made_it(path: Path) -> None:
+    """Such as one that is not written ahead any more."""
+    async with Ledger(path) as ledger:
+        await ledger.begin(CAMPAIGN)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA journal_mode = DELETE")
+
+    async with Ledger(path, read_only=True) as ledger:
+        assert await ledger.campaign() == CAMPAIGN
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("delete",)
+
+
 async def test_a_state_of_a_newer_version_is_one_clear_error(path: Path) -> None:
     """It is neither called nor passed over in silence."""
     async with Ledger(path) as ledger:
@@ -383,6 +475,7 @@ def test_a_fork_opens_the_ledger_for_itself(
             await ledger.counts()
         async with ledger:
             assert [each async for each in ledger.outcomes()] == [PLANNED]
+        async with ledger:
             if opened:
                 with pytest.raises(LedgerError, match="is in use"):
                     await ledger.begin(CAMPAIGN)

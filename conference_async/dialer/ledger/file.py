@@ -185,7 +185,7 @@ class _WriterLock:
     def on(cls, path: Path) -> Self | None:
         """Return the lock; None if somebody has it."""
         make_private(path)
-        connection = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False)
+        connection = sqlite3.connect(path, timeout=0, check_same_thread=False)
         try:
             connection.execute("BEGIN EXCLUSIVE")
             with holds.guard:
