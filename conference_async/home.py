@@ -5,9 +5,10 @@ import os
 import time
 
 from conference_async.errors import ConfigurationError
+from conference_async.rooted import Rooted
 
 
-class Home:
+class Home(Rooted):
     """The event loop and the process that something lives in, and whether it has moved.
 
     Objects outlive both: one asyncio.run follows another, and a process forks after they were

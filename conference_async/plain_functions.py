@@ -11,6 +11,20 @@ from conference_async.errors import ConfigurationError
 Ts = TypeVarTuple("Ts")
 
 
+def check_callable(name: str, function: object) -> None:
+    """Refuse what cannot be called.
+
+    Args:
+        name: What the application gives it for: a parameter or method.
+        function: What it gave.
+
+    Raises:
+        ConfigurationError: It cannot.
+    """
+    if not callable(function):
+        raise ConfigurationError(f"{name} must be a function, not {type(function).__name__}")
+
+
 def check_plain(name: str, function: Callable[..., object], *, instead: str = "") -> None:
     """Refuse an async function, which would be called and never run.
 
@@ -23,8 +37,9 @@ def check_plain(name: str, function: Callable[..., object], *, instead: str = ""
         instead: What to do about it, as a sentence's end; by default: to start a task.
 
     Raises:
-        ConfigurationError: It is async.
+        ConfigurationError: It is async, or cannot be called.
     """
+    check_callable(name, function)
     if is_async(function):
         way = instead or "give it a function that starts a task, and keep the task"
         raise ConfigurationError(

@@ -8,6 +8,8 @@ from weakref import WeakKeyDictionary
 
 import attrs
 
+from conference_async.rooted import Rooted
+
 T = TypeVar("T")
 
 
@@ -22,7 +24,7 @@ _shares: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Hashable, _Shared[Any
 )
 
 
-class Share(Generic[T]):
+class Share(Rooted, Generic[T]):
     """One user's share of something that is the same for all who name the same place.
 
     It is of the event loop that runs, and of this process: another loop, or a process that was

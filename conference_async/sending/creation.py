@@ -12,7 +12,7 @@ from conference_async.errors import DeadlineExceeded, LabelInUse, OutcomeUnknown
 from conference_async.models import NewParticipant, PlacedParticipant, mint_label
 from conference_async.pace.contract import Turn
 from conference_async.pace.line import next_ticket
-from conference_async.plain_functions import failure_of
+from conference_async.plain_functions import failure_of, finished
 from conference_async.sending.attempts import AttemptOutcome, Verdict
 from conference_async.sending.evidence import Search
 from conference_async.sending.lookup import same_label
@@ -262,7 +262,7 @@ class Creation:
                 taken = turn
             # The line is free from here on: a slow `before_send` delays this create only.
             if options.before_send is not None:
-                await options.before_send(self._label, attempt.number)
+                await finished(options.before_send(self._label, attempt.number))
         except BaseException:
             try:
                 if taken is not None:

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 from conference_async.errors import ConferenceError
+from conference_async.plain_functions import finished
 from conference_async.sending.claims import Claim
 from conference_async.sending.intents import LEASE, Intent, elapsed
 
@@ -46,7 +47,7 @@ class Hold:
                 raise Taken
             self._confirmed = begun
         if self._before_send is not None:
-            await self._before_send(label, number)
+            await finished(self._before_send(label, number))
 
     def stands(self) -> bool:
         """Return whether nobody can have taken us for dead, at the last moment before it leaves."""

@@ -1,13 +1,14 @@
 """The settings of a client, or of a view of it."""
 
 from collections.abc import Awaitable, Callable
+from typing import TypeAlias
 
 import attrs
 
 from conference_async.bounds import check_seconds
 from conference_async.errors import ConfigurationError
 from conference_async.pace.line import Priority
-from conference_async.plain_functions import check_plain
+from conference_async.plain_functions import check_callable, check_plain
 from conference_async.sending.attempts import AttemptEvent
 from conference_async.sending.intents import JournalStore
 from conference_async.sending.observing import Observer, check_observer
@@ -38,6 +39,20 @@ def _plain(
     check_plain(attribute.name, value)
 
 
+_BeforeSend: TypeAlias = Callable[[str | None, int], Awaitable[object]]
+
+
+def _callable(
+    _instance: "Options", attribute: "attrs.Attribute[_BeforeSend]", value: object
+) -> None:
+    check_callable(attribute.name, value)
+
+
+def _flag(_instance: "Options", attribute: "attrs.Attribute[bool]", value: object) -> None:
+    if not isinstance(value, bool):
+        raise ConfigurationError(f"{attribute.name} must be True or False, not {value!r}")
+
+
 def _policy(
     _instance: "Options", _attribute: "attrs.Attribute[RetryPolicy]", value: object
 ) -> None:
@@ -66,11 +81,13 @@ class Options:
     )
     retry: RetryPolicy = attrs.field(factory=RetryPolicy, validator=_policy)
     retry_unknown: RetryUnknown = attrs.field(default=False, validator=check_retry_unknown)
-    mint_labels: bool = True
+    mint_labels: bool = attrs.field(default=True, validator=_flag)
     priority: Priority = attrs.field(default=Priority.INTERACTIVE, converter=_priority)
     on_attempt: Callable[[AttemptEvent], None] | None = attrs.field(
         default=None, validator=attrs.validators.optional(_plain)
     )
-    before_send: Callable[[str | None, int], Awaitable[object]] | None = None
+    before_send: _BeforeSend | None = attrs.field(
+        default=None, validator=attrs.validators.optional(_callable)
+    )
     journal: JournalStore | None = attrs.field(default=None, validator=_remembers)
     telemetry: Observer | None = attrs.field(default=None, validator=check_observer)

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import attrs
 
+from conference_async.rooted import Rooted
 from conference_async.sqlite.file import SQLiteFile
 
 T = TypeVar("T")
@@ -21,7 +22,7 @@ class _Job:
     future: asyncio.Future[Any]
 
 
-class Commits:
+class Commits(Rooted):
     """Does one piece of work after another in the file's thread; each is durable when it returns.
 
     All that waits is done in one transaction, with one write to the disk. Work takes effect in

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
+from conference_async.rooted import Rooted
 from conference_async.sqlite.handle import Handle, absolute
 
 T = TypeVar("T")
@@ -18,7 +19,7 @@ _parents: list[object] = []
 """Handles of a parent process: to close one here could undo what the parent relies on."""
 
 
-class SQLiteFile:
+class SQLiteFile(Rooted):
     """One SQLite file, and the one thread of ours that works on it: the loop is never blocked.
 
     The loop's own threads are the user's, and may all be busy. A whole piece of work crosses to

@@ -564,6 +564,9 @@ async def test_nothing_is_written_to_a_terminal_that_did_not_ask(
         ("credentials", (ACCOUNT, TOKEN), "credentials must be Credentials"),
         ("credentials", "", "credentials must be Credentials"),
         ("priority", 7, "priority must be Priority"),
+        ("mint_labels", "no", "mint_labels must be True or False, not 'no'"),
+        ("before_send", 5, "before_send must be a function"),
+        ("on_attempt", 5, "on_attempt must be a function"),
     ],
 )
 def test_an_option_of_another_kind_is_refused(option: str, value: object, says: str) -> None:

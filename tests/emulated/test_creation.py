@@ -2,6 +2,7 @@
 
 import asyncio
 import pickle
+from typing import Any
 
 import pytest
 
@@ -515,6 +516,18 @@ async def test_what_is_written_down_before_sending_can_stop_it(
 
     assert noted[0] == (participant.label, 1)
     assert emulator.rings("+15558675311") == 0
+
+
+async def test_a_plain_before_send_has_done_its_work(client: ConferenceClient) -> None:
+    """It should be async; that it is not must stop no create whose label it has written down."""
+    seen: list[tuple[str | None, int]] = []
+
+    def note(*what: Any) -> Any:
+        seen.append(what)
+
+    participant = await dial(client.with_options(before_send=note).conferences("standup"))
+
+    assert seen == [(participant.label, 1)]
 
 
 @pytest.mark.parametrize("cps", [0.05, 1])

@@ -121,3 +121,9 @@ async def test_a_task_is_fine() -> None:
 
     assert failure_of(start) is None
     await started[0]
+
+
+def test_what_cannot_be_called_is_refused() -> None:
+    """When it is given, not when it would be called."""
+    with pytest.raises(ConfigurationError, match=r"^on_attempt must be a function, not int$"):
+        check_plain("on_attempt", 5)  # type: ignore[arg-type]  # a mistake

@@ -16,6 +16,7 @@ from conference_async.errors import LabelInUse, LedgerError, OutcomeUnknown
 from conference_async.journal.contacts import Contact
 from conference_async.models import NewParticipant, Participant
 from conference_async.pace.line import Priority
+from conference_async.plain_functions import finished
 from conference_async.sending.claims import Claim, Entries, conclude
 from conference_async.sending.entries import NO_ROOM, NOT_PLACED, State
 from conference_async.sending.many import Finding
@@ -289,7 +290,7 @@ class _Execution:
             await self._claim_again(claim, number)
             self._confirmed_at = executor.clock()
         if executor.client.options.before_send is not None:
-            await executor.client.options.before_send(label, number)
+            await finished(executor.client.options.before_send(label, number))
 
     async def _not_made(self) -> None:
         """Let a call that was not made count no more."""
