@@ -45,7 +45,8 @@ def now() -> float:
 class Memory:
     """A store of slots and lines, for the processes of nobody else."""
 
-    def __init__(self) -> None:
+    def __init__(self, latency: float = 0.0) -> None:
+        self.latency = latency
         self.pace: Pace | None = None
         self.book = LineBook()
         self.gone = False
@@ -78,8 +79,11 @@ class Memory:
         self, *, cps: float, floor: float, wish: LineWish
     ) -> tuple[LineCount, Reservation | None]:
         """Take a line and a slot."""
+        await asyncio.sleep(self.latency / 2)
         count = self.book.take(wish, self.now)
-        return count, await self.reserve(cps=cps, floor=floor) if count.taken else None
+        slot = await self.reserve(cps=cps, floor=floor) if count.taken else None
+        await asyncio.sleep(self.latency / 2)
+        return count, slot
 
     async def lines(self) -> Mapping[str, float]:
         """Return the lines."""
@@ -560,3 +564,65 @@ async def test_a_lagging_list_frees_no_call_that_is_live(make: Make) -> None:
         # Five pairs of six seconds each, and a second at most until the end is noticed.
         assert 4 * 6 <= now() <= 4 * 7.2
         assert scene.emulator.count("create") == 10
+
+
+async def start(limit: SharedLimit, priority: Priority = Priority.INTERACTIVE) -> float:
+    """Take a line and a slot, and be a call; return the instant of its start."""
+    while True:
+        async with limit.turn(priority, next_ticket()) as turn:
+            await turn.slot()
+        if await turn.start():
+            limit.answered(turn, call_sid=f"CA{now()}")
+            return now()
+
+
+async def gone(task: "asyncio.Task[float]") -> None:
+    """Let a create give up, and wait for what it leaves behind."""
+    task.cancel()
+    await asyncio.wait([task])
+    await asyncio.sleep(0.1)
+
+
+async def test_a_line_that_is_free_while_the_store_says_there_is_none_is_asked_for_at_once() -> (
+    None
+):
+    """The answer was old when it came, and another does not have to wait its turn."""
+    store = Memory(latency=0.1)
+    limit = SharedLimit(store, 10, max_live=1)
+    store.book.held["CA1"] = store.now
+    waiting = asyncio.create_task(start(limit))
+    await asyncio.sleep(0.07)
+    limit.apply(CallEnded(call_sid="CA1", status="completed"))
+
+    assert await waiting == pytest.approx(0.2, abs=1e-3)
+
+
+async def test_a_line_that_comes_when_its_create_has_given_up_is_free_again() -> None:
+    """Its name is kept until the answer is there, since the line may be ours by then."""
+    store = Memory(latency=0.4)
+    limit = SharedLimit(store, 10, max_live=1)
+    task = asyncio.create_task(start(limit))
+    await asyncio.sleep(0.1)
+    await gone(task)
+    assert store.book.held
+    await asyncio.sleep(0.3)
+
+    assert not store.book.held
+
+
+async def test_a_reserved_line_that_its_create_leaves_is_no_bulk_create_s() -> None:
+    """It is free at once, for the interactive creates of every process."""
+    store = Memory()
+    limit = SharedLimit(store, 1, max_live=2, reserved=1)
+    await start(limit)
+    bulk = asyncio.create_task(start(limit, Priority.BULK))
+    interactive = asyncio.create_task(start(limit))
+    await asyncio.sleep(0.5)
+    assert len(store.book.held) == 2
+    await gone(interactive)
+
+    assert set(store.book.held) == {"CA0.0"}
+    await asyncio.sleep(5)
+    assert not bulk.done()
+    assert set(store.book.held) == {"CA0.0"}
+    await gone(bulk)
