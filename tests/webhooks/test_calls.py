@@ -474,10 +474,11 @@ class TestAgain:
         calls.apply(in_room("participant-join", third))
         calls.apply(in_room("participant-join", BOB))
         later = calls.within(ROOM).mark()
-        late = "CA" + "d" * 32
+        late, elsewhere = "CA" + "d" * 32, "CA" + "e" * 32
         tell(
             calls,
             (1, in_room("participant-mute", ALICE)),
+            (1, in_room("participant-join", elsewhere, ConferenceSid=OTHER, FriendlyName="retro")),
             (2, in_room("participant-join", late)),
         )
 
