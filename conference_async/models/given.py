@@ -5,6 +5,7 @@ what was given and nothing else, and what was not is None in its class; and each
 about a value that is there.
 """
 
+import inspect
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache, wraps
 from operator import itemgetter
@@ -45,27 +46,27 @@ class _Shape:
     Attributes:
         whole: Whether a request can be made of these, and no others.
         names: The names of the fields, but for `extra`.
-        rules: Each field with what converts it and what judges it.
-        values_of: Returns the values of all, by name.
+        rules: Each field and its name, with what converts it and what judges it.
+        values_of: Returns the values of `names`.
     """
 
     __slots__ = ("names", "rules", "values_of", "whole")
 
     def __init__(self, cls: type[attrs.AttrsInstance], names: tuple[str, ...]) -> None:
+        every: dict[str, Field] = {each.name: each for each in attrs.fields(cls)}
+        needed = {name for name, each in every.items() if each.default is attrs.NOTHING}
         # A field that a subclass adds is nothing that the service knows.
-        known = [each for each in attrs.fields(cls) if _RULE in each.metadata]
-        fields = [each for each in known if each.name in names]
-        every = [each.name for each in fields]
-        missing = [each for each in known if each.default is attrs.NOTHING and each not in fields]
-        self.whole: bool = len(fields) == len(names) and not missing
-        self.names: tuple[str, ...] = tuple(name for name in every if name != _EXTRA)
-        self.rules: list[tuple[Field, Converter | None, Rule | None]] = [
-            (each, each.metadata[_CONVERTER], each.metadata[_RULE]) for each in fields
+        known = [each for each in every.values() if each.name in names and _RULE in each.metadata]
+        ordered = tuple(each.name for each in known if each.name != _EXTRA)
+        self.whole: bool = needed <= set(names) <= every.keys()
+        self.names: tuple[str, ...] = ordered
+        self.rules: list[tuple[str, Field, Converter | None, Rule | None]] = [
+            (each.name, each, each.metadata[_CONVERTER], each.metadata[_RULE]) for each in known
         ]
-        self.values_of: Callable[[Mapping[str, Any]], tuple[Any, ...]] = (
-            itemgetter(*every)  # in C, and of one name no tuple
-            if len(every) > 1
-            else lambda held: tuple(held[name] for name in every)
+        self.values_of: Callable[[Mapping[str, Any]], Iterable[Any]] = (
+            itemgetter(*ordered)  # in C, and of one name no tuple
+            if len(ordered) > 1
+            else lambda held: tuple(held[name] for name in ordered)
         )
 
 
@@ -89,12 +90,10 @@ def frozen_request(**options: Any) -> Callable[[type[T]], type[T]]:  # noqa: ANN
 
         @wraps(fill)
         def __init__(self: Any, **fields: object) -> None:  # noqa: ANN401, N807 -- it becomes that of any request
-            if not _shape(self.__class__, tuple(fields)).whole:
-                fill(self, **fields)  # which says what is wrong
             held: dict[str, object] = self.__dict__
             held.update(fields)
             self.__attrs_post_init__()
-            if _EXTRA not in fields:
+            if _EXTRA not in held:
                 held[_EXTRA] = {}  # one of its own, as `attrs.asdict` and JSON know them
 
         made.__init__ = __init__
@@ -108,17 +107,11 @@ class _Frozen:
     """What refuses to be set, as attrs does it."""
 
 
-def _held(request: attrs.AttrsInstance) -> tuple[_Shape, tuple[Any, ...]]:
-    """Return the fields that a request gives, and their values."""
-    held = vars(request)
-    shape = _shape(type(request), tuple(held))
-    return shape, shape.values_of(held)
-
-
 def given(request: attrs.AttrsInstance) -> Given:
     """Return what a request gives, but for its `extra`."""
-    shape, values = _held(request)
-    return shape.names, values
+    held = request.__dict__
+    shape = _shape(request.__class__, tuple(held))
+    return shape.names, shape.values_of(held)
 
 
 def check_given(request: attrs.AttrsInstance, needs: Mapping[str, str]) -> None:
@@ -130,22 +123,25 @@ def check_given(request: attrs.AttrsInstance, needs: Mapping[str, str]) -> None:
 
     Raises:
         InvalidParameter: A value is out of its bounds.
+        TypeError: A field is missing, or unknown.
     """
-    held = vars(request)
-    # By identity: a missing value of a data frame refuses to be compared.
-    for name in [each for each, value in held.items() if value is None]:
-        del held[name]
-    shape, values = _held(request)
-    for (field, convert, rule), value in zip(shape.rules, values, strict=True):
+    cls, held = request.__class__, request.__dict__
+    shape = _shape(cls, tuple(held))
+    if not shape.whole:
+        inspect.unwrap(cls.__init__)(request, **held)  # which says what is wrong
+    for name, field, convert, rule in shape.rules:
+        value = held[name]
+        if value is None:
+            del held[name]
+            continue
         if convert is not None:
-            value = convert(value)  # noqa: PLW2901 -- from here on it is that one
-            held[field.name] = value
+            held[name] = value = convert(value)
         elif type(value) is not str:
-            value = held[field.name] = plain(value)  # noqa: PLW2901 -- likewise
+            held[name] = value = plain(value)
         if rule is not None:
             rule(request, field, value)
     for name in shape.names:
-        if name in needs and not getattr(request, needs[name]):
+        if name in needs and name in held and not held.get(needs[name]):
             notify(IgnoredParameter, f"{name} is ignored without {needs[name]}")
 
 

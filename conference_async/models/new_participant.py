@@ -7,7 +7,7 @@ import attrs
 from conference_async.cautions import IgnoredParameter, notify
 from conference_async.errors import InvalidParameter
 from conference_async.models import newer, rules
-from conference_async.models.endpoints import check_caller, check_target
+from conference_async.models.endpoints import EndpointKind, check_caller, check_target
 from conference_async.models.extras import Extras, copied, only_unknown
 from conference_async.models.given import check_given, given, rules_aside
 from conference_async.models.rules import check_coaching
@@ -55,6 +55,16 @@ _NEEDS = {
     "amd_status_callback": "machine_detection",
     "amd_status_callback_method": "amd_status_callback",
 }
+_TOGETHER = {
+    "byoc",
+    "call_sid_to_coach",
+    "caller_display_name",
+    "caller_id",
+    "coaching",
+    "recording_configuration_id",
+    "sip_auth_username",
+}
+"""The fields that are judged by what else is given; most requests have none of them."""
 
 
 def machine_detection_mode(value: str | None) -> str | None:
@@ -269,10 +279,14 @@ class NewParticipant:
 
     def __attrs_post_init__(self) -> None:
         check_given(self, _NEEDS)
-        if self.recording_configuration_id is not None:
-            newer.check_recording(given(self)[0])
         target = check_target(self.to)
         check_caller("from_", self.from_, target)
+        if not _TOGETHER.isdisjoint(vars(self)):
+            self._check_together(target)
+
+    def _check_together(self, target: EndpointKind) -> None:
+        if self.recording_configuration_id is not None:
+            newer.check_recording(given(self)[0])
         if self.caller_id is not None:
             check_caller("caller_id", self.caller_id, target)
         check_coaching(coaching=self.coaching, coached=self.call_sid_to_coach)

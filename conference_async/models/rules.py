@@ -51,9 +51,10 @@ def flag(_instance: object, field: "attrs.Attribute[Any]", value: object) -> Non
 def whole_number(low: int, high: int | None = None, *, code: int | None = None) -> Rule:
     """Accept an int from `low` to `high`, both included."""
     bounds = f"from {low} to {high}" if high else f"of at least {low}"
+    highest = high or _LARGEST
 
     def check(_instance: object, field: "attrs.Attribute[Any]", value: object) -> None:
-        if value is None:
+        if value is None or (type(value) is int and low <= value <= highest):
             return
         if not isinstance(value, int) or isinstance(value, bool):
             problem = f"must be an int {bounds}, not {_kind(value)}"

@@ -169,7 +169,8 @@ class Congestion:
         ):
             self._probe.set_result(None)
             self._probe = self._prober = None
-        self._busy = max(0, self._busy - 1)
+        if self._busy:
+            self._busy -= 1
         while self._waiting and self._busy < int(self._places):
             waiter, _ = self._waiting.popitem(last=False)
             if not waiter.done():

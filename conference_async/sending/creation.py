@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
@@ -64,17 +64,17 @@ class Creation:
         self._lines = TakenLines(sender.lines)
         self._operation = sender.begin(
             Request(
-                kind="create",
-                method="POST",
-                path=participants_path(sender.account_sid, conference),
-                form=encode_form(new, label=minted),
+                "create",
+                "POST",
+                participants_path(sender.account_sid, conference),
+                encode_form(new, label=minted),
             ),
             self._label,
         )
         if deadline_at is not None:
             self._operation.deadline_at = deadline_at
 
-    async def run(self) -> PlacedParticipant:
+    def run(self) -> Awaitable[PlacedParticipant]:
         """Return the participant that was placed.
 
         Raises:
@@ -85,8 +85,8 @@ class Creation:
         """
         observer = self._sender.options.telemetry
         if observer is not None:
-            return await observed(observer, "create", partial(self._watched, observer), told_of)
-        return await self._sorted()
+            return observed(observer, "create", partial(self._watched, observer), told_of)
+        return self._sorted()
 
     async def _watched(self, observer: Observer) -> PlacedParticipant:
         request = self._operation.request
@@ -334,6 +334,8 @@ def told_of(placed: PlacedParticipant) -> Told:
 
 async def _started_by(deadline_at: float | None, turn: Turn) -> bool:
     """Return whether a turn's slot came before an instant, if there is one."""
+    if deadline_at is None:
+        return await turn.start()
     try:
         async with asyncio.timeout_at(deadline_at):
             return await turn.start()

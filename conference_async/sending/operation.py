@@ -162,7 +162,6 @@ class Operation:
         self,
         request: Request,
         label: str | None,
-        *,
         transport: Transport,
         congestion: Congestion,
         options: Options,
@@ -181,9 +180,7 @@ class Operation:
         self._authorization = authorization
         self._renewed = False
         self._congestion = congestion
-        # Whoever said how long to wait, or is in no hurry, is not failed by what others met.
-        hurried = options.deadline is None and options.priority is Priority.INTERACTIVE
-        self._last_miss = congestion.misses + options.retry.attempts if hurried else None
+        self._misses_before = congestion.misses
         self._options = options
 
     @property
@@ -229,7 +226,11 @@ class Operation:
             ConnectionFailed: The service cannot be reached, and this operation has been waiting
                 for as many attempts of others as it may make.
         """
-        await self._congestion.enter(self._last_miss)
+        options = self._options
+        # Whoever said how long to wait, or is in no hurry, is not failed by what others met.
+        hurried = options.deadline is None and options.priority is Priority.INTERACTIVE
+        patience = options.retry.attempts
+        await self._congestion.enter(self._misses_before + patience if hurried else None)
 
     def leave(self) -> None:
         """Free the place without sending."""
@@ -248,7 +249,8 @@ class Operation:
         """
         attempt = self.attempt
         form = self.request.form
-        attempt.form = None if form is None else OneShotForm(form, may_leave)
+        if form is not None:
+            attempt.form = OneShotForm(form, may_leave)
         attempt.sent = self._now()
         timeout, header = self._options.timeout, None
         if self.deadline_at is not None:

@@ -54,12 +54,7 @@ class Sender:
             label: The label that a create carries.
         """
         return Operation(
-            request,
-            label,
-            transport=self.transport,
-            congestion=self.congestion,
-            options=self.options,
-            authorization=self.authorization,
+            request, label, self.transport, self.congestion, self.options, self.authorization
         )
 
     async def remembered(self, numbers: Collection[str]) -> list[Remembered]:

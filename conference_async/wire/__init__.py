@@ -15,7 +15,6 @@ from conference_async.wire.forms import (
     calls_query,
     conferences_query,
     encode_form,
-    form_pairs,
     participants_query,
     wire_name,
 )
@@ -48,7 +47,6 @@ __all__ = [
     "decode_participant_page",
     "encode_form",
     "error_code",
-    "form_pairs",
     "make_converter",
     "next_page_path",
     "participant_path",

@@ -2,6 +2,7 @@
 
 from datetime import UTC, date, datetime
 from functools import cache, lru_cache
+from itertools import starmap
 from typing import TypeAlias, cast
 from urllib.parse import quote, quote_plus, urlencode
 
@@ -37,40 +38,29 @@ def _wire_names(fields: tuple[str, ...]) -> list[str]:
     return [wire_name(field) for field in fields]
 
 
-def form_pairs(request: Request) -> Pairs:
-    """Return what a request sends, in the order of the service's page, then its `extra`.
-
-    What is None is left out; an empty string is sent; each item of a list is a pair of its own.
-    """
-    pairs: Pairs = []
-    fields, values = given(request)
-    for name, value in zip(_wire_names(fields), values, strict=False):
-        if type(value) is str:  # as most are
-            pairs.append((name, value))
-        else:
-            _spell(pairs, name, value)
-    for name, value in request.extra.items():
-        _spell(pairs, name, value)
-    return pairs
-
-
 def encode_form(request: Request, *, label: str | None = None) -> bytes:
     """Return a request as an ``application/x-www-form-urlencoded`` body, in UTF-8.
+
+    It sends what is given, in the order of the service's page, then the request's `extra`. What is
+    None is left out; an empty string is sent; each item of a list is a pair of its own.
 
     Args:
         request: What is sent.
         label: The label to give a participant that has none of its own.
     """
-    pairs = form_pairs(request)
+    fields, values = given(request)
+    pairs: list[str] = []
+    for name, value in zip(_wire_names(fields), values, strict=False):
+        if type(value) is not str:
+            pairs.append(_chosen(name, value))
+        elif value.isalnum() and value.isascii():  # as most are: there is nothing to escape
+            pairs.append(f"{name}={value}")
+        else:
+            pairs.append(f"{name}={_escaped(value)}")
+    pairs += filter(None, starmap(_pairs, request.extra.items()))  # an empty list sends nothing
     if label is not None:
-        pairs.append(("Label", label))
-    return "&".join(
-        # Most values are words and numbers, which hold nothing to escape.
-        [
-            f"{name}={text if text.isalnum() and text.isascii() else _escaped(text)}"
-            for name, text in pairs
-        ]
-    ).encode()
+        pairs.append(f"Label={label}")
+    return "&".join(pairs).encode()
 
 
 def participants_query(
@@ -98,7 +88,7 @@ def participants_query(
             continue
         if type(value) is not bool:
             raise InvalidParameter(field, "must be the bool True or False")
-        _spell(pairs, wire_name(field), value)
+        pairs.append((wire_name(field), "true" if value else "false"))
     return _query(pairs, page_size)
 
 
@@ -186,30 +176,33 @@ def _second(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _spell(pairs: Pairs, name: str, value: object) -> None:
-    """Add the pairs that carry one value."""
+def _pairs(name: str, value: object) -> str:
+    """Return what carries one value: a pair, or one for each item."""
     if isinstance(value, str):
-        pairs.append((name, value))
-    elif isinstance(value, bool):
-        pairs.append((name, "true" if value else "false"))
-    elif isinstance(value, int):
-        pairs.append((name, str(value)))
-    else:
-        pairs += [(name, item) for item in cast("tuple[str, ...]", value)]
+        return f"{name}={_escaped(value)}"
+    if isinstance(value, bool):
+        return f"{name}=true" if value else f"{name}=false"
+    if isinstance(value, int):
+        return f"{name}={value}"
+    return "&".join([f"{name}={_escaped(item)}" for item in cast("tuple[str, ...]", value)])
+
+
+# Flags, numbers and lists of words, of which an application gives the same few again and again.
+_chosen = lru_cache(maxsize=1024, typed=True)(_pairs)
 
 
 def _escaped(text: str) -> str:
     # Nearly all others are phone numbers and the few URLs of the application.
-    if not text.isascii():
-        return quote_plus(text)
-    if text[:1] == "+" and (number := text[1:]).isalnum():
+    if text.startswith("+") and text.isascii() and (number := text[1:]).isalnum():
         return f"%2B{number}"
-    return _escaped_url(text) if text.startswith("http") else text.translate(_ASCII_ESCAPES)
+    return _escaped_url(text) if text.startswith("http") else _escaped_text(text)
 
 
-@lru_cache(maxsize=256)
-def _escaped_url(text: str) -> str:
-    return text.translate(_ASCII_ESCAPES)
+def _escaped_text(text: str) -> str:
+    return text.translate(_ASCII_ESCAPES) if text.isascii() else quote_plus(text)
+
+
+_escaped_url = lru_cache(maxsize=256)(_escaped_text)
 
 
 def _query(pairs: Pairs, page_size: int | None) -> str:

@@ -1,6 +1,7 @@
 """The parameters of a create, their bounds and their vocabularies."""
 
 from typing import Any
+from urllib.parse import parse_qsl
 
 import attrs
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from conference_async.cautions import IgnoredParameter, PersonalData
 from conference_async.errors import InvalidParameter
 from conference_async.models import NewParticipant
-from conference_async.wire import form_pairs
+from conference_async.wire import encode_form
 
 PHONES: dict[str, Any] = {"from_": "+15017122661", "to": "+15558675310"}
 SIP: dict[str, Any] = {"from_": "alice", "to": "sip:bob@example.com"}
@@ -321,7 +322,7 @@ NEWER: dict[str, Any] = {
 def test_what_is_newer_than_the_page_is_sent_and_never_shown() -> None:
     """Each goes out under its own name; who calls for help from where is in no repr."""
     new = NewParticipant(**PHONES, recording_configuration_id="cfg 1", **NEWER)
-    pairs = dict(form_pairs(new))
+    pairs = dict(parse_qsl(encode_form(new).decode()))
 
     assert pairs["RecordingConfigurationId"] == "cfg 1"
     assert pairs["Passports"] == "eyJhbGciOiJFUzI1NiJ9.e30.c2ln,eyJh.e30.c2ln"
