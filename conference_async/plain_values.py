@@ -9,12 +9,13 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
-_PLAIN = frozenset[type]({str, bool, int, type(None)})
+PLAIN = frozenset[type]({str, bool, int, type(None)})
+"""The classes of what is plain, for those who have so much of it that a call counts."""
 
 
 def plain(value: T) -> T:
     """Return a `str` or an `int` as it is in itself, if its class is another; else the value."""
-    if type(value) in _PLAIN:
+    if type(value) in PLAIN:
         return value
     bare: Any = value
     if isinstance(value, str):

@@ -5,6 +5,7 @@ from typing import TypeVar
 
 from conference_async.errors import ConferenceNotActive, ConferenceNotFound, NotFound
 from conference_async.models import check_conference, is_conference_sid
+from conference_async.plain_values import plain
 from conference_async.privacy import mask
 from conference_async.sending.lookup import live_conference
 from conference_async.sending.sender import Sender
@@ -23,7 +24,7 @@ class Room:
     def __init__(self, sender: Sender, sid_or_name: str) -> None:
         self.sender = sender
         self._is_sid = is_conference_sid(sid_or_name)
-        self.name: str = check_conference(sid_or_name)
+        self.name: str = plain(sid_or_name) if self._is_sid else check_conference(sid_or_name)
         self._remembered: str | None = None
 
     async def resolve(self) -> str:

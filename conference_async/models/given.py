@@ -16,7 +16,7 @@ import attrs
 
 from conference_async.cautions import IgnoredParameter, notify
 from conference_async.errors import InvalidParameter
-from conference_async.plain_values import plain
+from conference_async.plain_values import PLAIN, plain
 
 T = TypeVar("T")
 Field: TypeAlias = "attrs.Attribute[Any]"
@@ -136,7 +136,7 @@ def check_given(request: attrs.AttrsInstance, needs: Mapping[str, str]) -> None:
             continue
         if convert is not None:
             held[name] = value = convert(value)
-        elif type(value) is not str:
+        elif type(value) not in PLAIN:
             held[name] = value = plain(value)
         if rule is not None:
             rule(request, field, value)

@@ -92,14 +92,13 @@ def words(vocabulary: object, *, code: int | None = None) -> Rule:
     ) -> None:
         if value is None:
             return
+        for item in value:
+            if not (isinstance(item, str) and item in known):
+                problem = f"may hold {_listed(vocabulary)}, not {_quoted(item)}"
+                raise InvalidParameter(field.name, problem, code=code)
         if not value:
             problem = "must name at least one event; leave it out for the service's default"
-        else:
-            wrong = [item for item in value if not (isinstance(item, str) and item in known)]
-            if not wrong:
-                return
-            problem = f"may hold {_listed(vocabulary)}, not {_quoted(wrong[0])}"
-        raise InvalidParameter(field.name, problem, code=code)
+            raise InvalidParameter(field.name, problem, code=code)
 
     return check
 
@@ -109,7 +108,8 @@ def split_words(value: str | Iterable[str] | None) -> tuple[str, ...] | None:
     if value is None:
         return None
     try:
-        return tuple(dict.fromkeys(map(plain, value.split() if isinstance(value, str) else value)))
+        items = value.split() if isinstance(value, str) else value
+        return tuple(dict.fromkeys([each if type(each) is str else plain(each) for each in items]))
     except TypeError:  # `words` refuses it by the field's name, which is not known here
         return (cast("str", value),)
 

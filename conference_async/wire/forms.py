@@ -193,7 +193,7 @@ _chosen = lru_cache(maxsize=1024, typed=True)(_pairs)
 
 def _escaped(text: str) -> str:
     # Nearly all others are phone numbers and the few URLs of the application.
-    if text.startswith("+") and text.isascii() and (number := text[1:]).isalnum():
+    if text[:1] == "+" and text.isascii() and (number := text[1:]).isalnum():
         return f"%2B{number}"
     return _escaped_url(text) if text.startswith("http") else _escaped_text(text)
 
