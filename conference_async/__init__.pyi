@@ -3,7 +3,6 @@ from conference_async.cautions import ConferenceWarning as ConferenceWarning
 from conference_async.cautions import IgnoredParameter as IgnoredParameter
 from conference_async.cautions import PersonalData as PersonalData
 from conference_async.client import ConferenceClient as ConferenceClient
-from conference_async.conferences import ConferenceFilters as ConferenceFilters
 from conference_async.conferences import ConferenceHandle as ConferenceHandle
 from conference_async.conferences import Conferences as Conferences
 from conference_async.credentials import Credentials as Credentials
@@ -60,12 +59,14 @@ from conference_async.journal.postgres import PostgresJournal as PostgresJournal
 from conference_async.journal.sqlite import Journal as Journal
 from conference_async.models import Conference as Conference
 from conference_async.models import ConferenceChange as ConferenceChange
+from conference_async.models import ConferenceFilters as ConferenceFilters
 from conference_async.models import ConferenceStatus as ConferenceStatus
 from conference_async.models import LoggedCall as LoggedCall
 from conference_async.models import NewParticipant as NewParticipant
 from conference_async.models import Page as Page
 from conference_async.models import Participant as Participant
 from conference_async.models import ParticipantChange as ParticipantChange
+from conference_async.models import ParticipantFilters as ParticipantFilters
 from conference_async.models import ParticipantStatus as ParticipantStatus
 from conference_async.models import PlacedParticipant as PlacedParticipant
 from conference_async.pace.contract import Limit as Limit
@@ -79,7 +80,6 @@ from conference_async.pace.slots import SlotStore as SlotStore
 from conference_async.pace.sqlite import SQLiteLimit as SQLiteLimit
 from conference_async.pace.unpaced import Unpaced as Unpaced
 from conference_async.participant_handle import ParticipantHandle as ParticipantHandle
-from conference_async.participants import ParticipantFilters as ParticipantFilters
 from conference_async.participants import Participants as Participants
 from conference_async.sending.attempts import AttemptEvent as AttemptEvent
 from conference_async.sending.attempts import AttemptOutcome as AttemptOutcome

@@ -3,9 +3,8 @@
 import builtins
 from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager
-from datetime import date
 from operator import attrgetter
-from typing import Literal, TypedDict, Unpack
+from typing import Unpack
 
 import attrs
 
@@ -13,6 +12,7 @@ from conference_async.keywords import NewIntent, takes_fields, takes_once
 from conference_async.models import (
     Conference,
     ConferenceChange,
+    ConferenceFilters,
     ConferenceStatus,
     HttpMethod,
     NewParticipant,
@@ -36,32 +36,6 @@ from conference_async.wire import (
     decode_conference_page,
     encode_form,
 )
-
-
-class ConferenceFilters(TypedDict, total=False):
-    """Which conferences to list; all that are given must hold.
-
-    Days are in UTC. The service's ``<=`` reads "on or before midnight of this date", and its ``>=``
-    "on or after midnight", so a day itself belongs to what came after.
-    """
-
-    status: Literal["init", "in-progress", "completed"]
-    """``in-progress`` if not given; always sent, because the service's own default is changing."""
-
-    friendly_name: str | None
-    """Those of this name."""
-    date_created: date | None
-    """Those created on that day."""
-    date_created_after: date | None
-    """That day or later."""
-    date_created_before: date | None
-    """Before that day began."""
-    date_updated: date | None
-    """Those that last changed on that day."""
-    date_updated_after: date | None
-    """That day or later."""
-    date_updated_before: date | None
-    """Before that day began."""
 
 
 @attrs.frozen

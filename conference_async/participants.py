@@ -3,7 +3,7 @@
 import builtins
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from operator import attrgetter
-from typing import TypeAlias, TypedDict, Unpack
+from typing import TypeAlias, Unpack
 
 import attrs
 
@@ -15,6 +15,7 @@ from conference_async.models import (
     Page,
     Participant,
     ParticipantChange,
+    ParticipantFilters,
     PlacedParticipant,
 )
 from conference_async.participant_handle import ParticipantHandle, handle_of
@@ -26,17 +27,6 @@ from conference_async.wire import decode_participant_page, participants_path, pa
 
 Those: TypeAlias = str | Iterable[str]
 """Call SIDs and labels, or one of them."""
-
-
-class ParticipantFilters(TypedDict, total=False):
-    """Which participants to list; all that are given must hold."""
-
-    muted: bool | None
-    """Only those who are muted (True), or who are not (False)."""
-    hold: bool | None
-    """Only those who are on hold, or who are not."""
-    coaching: bool | None
-    """Only those who coach somebody, or who do not."""
 
 
 @attrs.frozen

@@ -2,19 +2,24 @@
 
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack
-from typing import Annotated, TypeAlias
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 from cyclopts import Parameter
 
 from conference_async.cli.account import FROM_ENVIRONMENT, Account
 from conference_async.cli.output import CONFERENCES, PARTICIPANTS, PLAIN, Output
 from conference_async.cli.problems import say
-from conference_async.conferences import ConferenceFilters
 from conference_async.errors import ConfigurationError
-from conference_async.journal.place import journal_at
-from conference_async.models import HttpMethod, NewParticipant, Participant
-from conference_async.participant_handle import ParticipantHandle
-from conference_async.participants import ParticipantFilters
+from conference_async.models import (
+    ConferenceFilters,
+    HttpMethod,
+    NewParticipant,
+    Participant,
+    ParticipantFilters,
+)
+
+if TYPE_CHECKING:
+    from conference_async.participant_handle import ParticipantHandle
 
 Room: TypeAlias = Annotated[str, Parameter(help="The conference: its SID (CF…) or friendly name.")]
 Who: TypeAlias = Annotated[str, Parameter(help="The participant: a Call SID (CA…) or a label.")]
@@ -44,6 +49,8 @@ async def create(
     With --once the participant of an earlier command with that key and journal is shown, and
     nobody is dialled; what that command left in doubt is looked up.
     """
+    from conference_async.journal.place import journal_at
+
     if (once is None) != (journal is None):
         raise ConfigurationError("--once and --journal belong together")
     async with AsyncExitStack() as stack:
@@ -94,7 +101,7 @@ Command: TypeAlias = Callable[..., Coroutine[None, None, None]]
 """The value that the command line acts on."""
 
 
-def _of_one(verb: Callable[[ParticipantHandle], Awaitable[Participant]], meaning: str) -> Command:
+def _of_one(verb: "Callable[[ParticipantHandle], Awaitable[Participant]]", meaning: str) -> Command:
     """Return the command of a verb that needs a participant and nothing else."""
 
     async def command(
@@ -112,9 +119,13 @@ def _of_one(verb: Callable[[ParticipantHandle], Awaitable[Participant]], meaning
     return command
 
 
-mute: Command = _of_one(ParticipantHandle.mute, "Let nobody hear a participant.")
-unmute: Command = _of_one(ParticipantHandle.unmute, "Let the others hear a participant again.")
-unhold: Command = _of_one(ParticipantHandle.unhold, "Let a participant rejoin the conference.")
+mute: Command = _of_one(lambda person: person.mute(), "Let nobody hear a participant.")
+unmute: Command = _of_one(
+    lambda person: person.unmute(), "Let the others hear a participant again."
+)
+unhold: Command = _of_one(
+    lambda person: person.unhold(), "Let a participant rejoin the conference."
+)
 
 
 async def hold(

@@ -7,6 +7,7 @@ from conference_async.models.change import ParticipantChange
 from conference_async.models.conference import Conference, ConferenceChange
 from conference_async.models.endpoints import EndpointKind, is_e164, is_phone, kind_of
 from conference_async.models.extras import Extras
+from conference_async.models.filters import ConferenceFilters, ParticipantFilters
 from conference_async.models.labels import (
     check_conference,
     check_intent,
@@ -47,6 +48,7 @@ __all__ = [
     "Conference",
     "ConferenceChange",
     "ConferenceEventName",
+    "ConferenceFilters",
     "ConferenceRecord",
     "ConferenceRecordingEventName",
     "ConferenceStatus",
@@ -62,6 +64,7 @@ __all__ = [
     "Page",
     "Participant",
     "ParticipantChange",
+    "ParticipantFilters",
     "ParticipantStatus",
     "PlacedParticipant",
     "RecordingChannels",

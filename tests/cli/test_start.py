@@ -127,6 +127,8 @@ UNNEEDED = {
     "page --help": CLIENT,
     "campaign --help": CLIENT,
     "worker --help": CLIENT,
+    "create --help": CLIENT,
+    "conferences --help": CLIENT,
     "dial nobody.csv --priority 1": CLIENT,
 }
 """What a command line does not load, nor those above it."""
