@@ -3,6 +3,7 @@
 It needs the extra ``cli``; the commands have no logic of their own.
 """
 
+import os
 import sys
 from importlib.util import find_spec
 from io import TextIOWrapper
@@ -17,6 +18,9 @@ __all__ = ["main"]
 
 def main() -> None:
     """Run the command that ``sys.argv`` holds, and exit with its code (see `problems`)."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by whoever started this
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115, PTH123 -- as long as the process
     if sys.argv[1:] == ["--version"]:  # asked by scripts, and answered before anything is loaded
         sys.exit(heard(lambda: print(__version__)))
     if any(find_spec(name) is None for name in _EXTRA):

@@ -69,8 +69,11 @@ class RunOptions:
 
         return split_name(self.ledger)[0] if self.ledger and in_database(self.ledger) else None
 
-    def check(self) -> None:
+    def check(self, file: Path) -> None:
         """Refuse what cannot go together.
+
+        Args:
+            file: What is dialled.
 
         Raises:
             ConfigurationError: Something cannot.
@@ -85,12 +88,16 @@ class RunOptions:
             raise ConfigurationError("--script is for a rehearsal: say --emulator, too")
         if self.report and self.report.suffix.lower() not in {".csv", ".json"}:
             raise ConfigurationError(f"--report must end with .csv or .json, not {self.report}")
+        if self.report and self.report.resolve() in {
+            each.resolve() for each in (file, self.script, Path(self.ledger or "")) if each
+        }:
+            raise ConfigurationError(f"--report {self.report} would take the place of what is read")
 
     def ledger_for(self, file: Path, rows: PlanOptions) -> str:
         """Return where the campaign is remembered."""
         rehearsed = "emulator" if self.emulator else None
         endings = [ending for ending in (rows.conference, rehearsed, "ledger") if ending]
-        return self.ledger or str(file.with_name(".".join([file.name, *endings])))
+        return self.ledger or str(file.parent / ".".join([file.name, *endings]))
 
 
 _ROWS = PlanOptions()
@@ -119,7 +126,7 @@ async def dial(
     The plan is shown before anybody is called. Ctrl-C finishes what is under way and stops; the
     same command goes on from there, also after a crash.
     """
-    run.check()
+    run.check(file)
     rules.check(submitted=run.submit)
     from conference_async.cli.dial_file import dial_file
 

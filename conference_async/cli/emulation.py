@@ -120,7 +120,9 @@ async def rehearsal(
     from conference_async.client import ConferenceClient
     from conference_async.credentials import Credentials
     from conference_async.emulator import Emulator
+    from conference_async.pace.contract import check_cps
 
+    check_cps(cps)
     async with (
         Emulator(cps=cps, account_sid=_REHEARSING) as emulator,
         ConferenceClient(

@@ -11,20 +11,22 @@ code meaning
 5    the outcome is unknown: somebody may have been called
 70   a defect of this program
 130  interrupted
-141  the reader of the output went away
+141  the output could not be written, or its reader went away
 ==== =========================================================================================
 """
 
+import errno
 import os
 import sys
 import textwrap
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from shutil import get_terminal_size
 from typing import TYPE_CHECKING, TextIO
 
 from conference_async.cautions import ConferenceWarning
-from conference_async.cli.reader import heard
+from conference_async.cli.reader import READER_GONE, heard
 from conference_async.errors import (
     ConferenceError,
     ConfigurationError,
@@ -91,6 +93,8 @@ def told(error: Exception) -> tuple[str, int]:
             code = WRONG_USE
         case ConferenceError():
             code = UNREACHABLE
+        case OSError(errno=errno.ENOSPC | errno.EIO, filename=None):
+            return f"error: the output cannot be written: {error.strerror}", READER_GONE
         case OSError(filename=str(path), strerror=str(reason)):
             return f"error: {path}: {reason}", WRONG_USE
         case CycloptsError():
@@ -124,7 +128,10 @@ def _misused(error: "CycloptsError") -> str:
 def say(text: str, code: int = DONE) -> int:
     """Write one line to stderr, with numbers masked; return `code`."""
     line = f"conference-async: {printable(mask(' '.join(text.split())))}"
-    sys.stderr.write(f"{fitted(line, sys.stderr)}\n")
+    # Nobody can be told that nobody can be told, and what is under way goes on without.
+    with suppress(OSError):
+        sys.stderr.write(f"{fitted(line, sys.stderr)}\n")
+        sys.stderr.flush()
     return code
 
 

@@ -231,11 +231,11 @@ def _length(option: str, text: str) -> timedelta:
 
 
 def _days_in(path: Path) -> list[date]:
-    from conference_async.dialer.plan.documents import opened
+    from conference_async.dialer.plan.documents import lines_of, opened
 
     days: list[date] = []
     with opened(path) as (file, _):
-        for place, line in enumerate(file, start=1):
+        for place, line in enumerate(lines_of(file), start=1):
             if written := line.partition("#")[0].strip():
                 try:
                     days.append(date.fromisoformat(written))

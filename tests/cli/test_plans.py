@@ -44,3 +44,33 @@ async def test_only_what_is_known_is_said_of_the_pace(shell: "Shell", tmp_path: 
 
     assert (again.code, again.err) == (0, "")
     assert again.out.endswith("\n1 placed\n")
+
+
+async def test_a_report_takes_no_place_of_what_is_read(tmp_path: Path, shell: "Shell") -> None:
+    """The list of people is not lost for a slip of the hand, whatever way its path is written."""
+    people = tmp_path / "people.csv"
+    people.write_text("to\n+15558675310\n")
+    command = ("dial", str(people), *CONFERENCE, *CALLER, "--emulator")
+
+    way_round = tmp_path / ".." / tmp_path.name / people.name
+
+    ended = await shell.run(*command, "--report", str(way_round))
+
+    assert (ended.code, people.read_text()) == (2, "to\n+15558675310\n")
+    assert "would take the place of what is read" in ended.err
+
+
+@pytest.mark.parametrize("file", ["", ".", "/"])
+async def test_a_path_without_a_name_is_no_file(file: str, shell: "Shell") -> None:
+    """It is said as of any other directory."""
+    ended = await shell.run("dial", file, *CONFERENCE, *CALLER, "--emulator")
+
+    assert (ended.code, "Is a directory" in ended.err) == (2, True)
+
+
+@pytest.mark.parametrize("cps", ["0", "-1", "nan", "inf", "31"])
+async def test_no_rehearsal_at_a_rate_that_is_none(cps: str, shell: "Shell") -> None:
+    """An emulator refuses it as the account would."""
+    ended = await shell.run("demo", "--cps", cps)
+
+    assert (ended.code, "cps must be more than 0" in ended.err) == (2, True)

@@ -1,6 +1,7 @@
 """Everything that goes wrong ends as one line on stderr and a documented exit code."""
 
 import asyncio
+import errno
 import itertools
 import os
 import signal
@@ -244,3 +245,40 @@ async def test_a_reader_that_leaves_ends_it_quietly(command: list[str], shell: "
     os.close(writer)
     _, said = await process.communicate()
     assert (process.returncode, said) == (141, b"")
+
+
+def _dial(file: Path) -> str:
+    """Return the command that rehearses a file, for a shell that changes its streams."""
+    return (
+        f"exec {sys.executable} -m conference_async dial {file} --conference standup "
+        "--from +15017122661 --emulator --yes --cps 30"
+    )
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+@pytest.mark.parametrize("streams", ["2>/dev/full", "2>&-", ">&-", ">&- 2>&- <&-"])
+async def test_nobody_to_tell_is_no_failure_of_a_run(
+    streams: str, tmp_path: Path, shell: "Shell"
+) -> None:
+    """Streams that are closed or full stop no run, and the exit code says what became of it."""
+    people, ledger = tmp_path / "people.csv", tmp_path / "people.ledger"
+    people.write_text("to\n+15558675310\n+15558675311\n")
+    process = await asyncio.create_subprocess_shell(
+        f"{_dial(people)} --ledger {ledger} {streams}",
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env=shell.environment,
+    )
+    _, said = await process.communicate()
+
+    assert (process.returncode, b"Traceback" in said) == (0, False)
+    assert "placed\t2" in (await shell.run("campaign", "status", str(ledger))).out
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO])
+def test_output_that_cannot_be_written_has_a_code_of_its_own(
+    number: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It says nothing about what was dialled, as wrong usage would."""
+    assert report(OSError(number, "No space left on device")) == 141
+    assert "the output cannot be written: No space left" in capsys.readouterr().err

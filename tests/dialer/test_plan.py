@@ -5,7 +5,7 @@ import json
 import os
 import sys
 import textwrap
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -585,3 +585,24 @@ async def test_any_number_of_rows_needs_less_than_a_hundred_megabytes(tmp_path: 
     good, streamed, kibibytes = map(int, output.split())
     assert good == streamed == int(rows)
     assert kibibytes * 1024 < 100_000_000
+
+
+@pytest.mark.parametrize("make", [Plan.from_csv, Plan.from_jsonl])
+async def test_a_file_without_lines_is_not_read_into_memory(
+    make: Callable[..., Plan], tmp_path: Path
+) -> None:
+    """A film that was given by mistake ends at its first line, which may be all of it."""
+    path = tmp_path / "film"
+    with path.open("wb") as file:
+        for _ in range(9):
+            file.write(b"x" * (1 << 20))
+    with pytest.raises(ConfigurationError, match="film has a line of 8 million characters or more"):
+        await make(path, conference="standup", from_="+15017122661").preview()
+
+
+async def test_a_pipe_is_no_file_that_can_be_read_twice(tmp_path: Path) -> None:
+    """It is read once to be shown, and once more to be dialled; so it is not waited for."""
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    with pytest.raises(ConfigurationError, match="pipe is no file that can be read twice"):
+        await Plan.from_csv(path, conference="standup", from_="+15017122661").preview()

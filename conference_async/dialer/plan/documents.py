@@ -36,6 +36,7 @@ _SEPARATOR_HINT = re.compile(r'"?sep=(.)"?[,;\t]*', re.IGNORECASE)
 """The line that says to a spreadsheet what separates the cells."""
 
 _BLOCK = 1 << 20
+_LONGEST_LINE = 1 << 23
 _NAMED = 10
 _DELIMITERS = ",;\t"
 
@@ -78,13 +79,32 @@ def opened(path: Path) -> Generator[tuple[TextIO, str]]:
         ConfigurationError: It cannot be opened, or what is read of it cannot be decoded.
     """
     try:
+        if path.exists() and not path.is_file() and not path.is_dir():
+            raise ConfigurationError(
+                f"{path.name} is no file that can be read twice; save what it holds to a file"
+            )
         encoding = _encoding(path)
         with path.open(encoding=encoding, newline="") as file:
             yield file, encoding
     except ConferenceError:
         raise
     except (OSError, ValueError) as error:  # a path that holds a NUL is a ValueError
-        raise ConfigurationError(f"cannot read {path.name}: {_why(error)}") from error
+        raise ConfigurationError(f"cannot read {path.name or path}: {_why(error)}") from error
+
+
+def lines_of(file: TextIO) -> Iterator[str]:
+    """Yield the lines of a file, none of them longer than a file of people's can be.
+
+    Raises:
+        ConfigurationError: One is; it may be all of a huge file, which no memory holds.
+    """
+    while line := file.readline(_LONGEST_LINE):
+        if len(line) == _LONGEST_LINE:
+            raise ConfigurationError(
+                f"{Path(file.name).name} has a line of {_LONGEST_LINE >> 20} million characters or "
+                "more; give a file with a line for each person"
+            )
+        yield line
 
 
 def _why(error: OSError | ValueError) -> str:
@@ -121,8 +141,9 @@ def csv_rows(
     semicolon and tab the first line has most of. Blank lines are passed over, and cells may be
     missing at the end of a row.
     """
-    passed, first, delimiter = _beginning(file)
-    lines = chain([first], file)
+    lines = lines_of(file)
+    passed, first, delimiter = _beginning(lines)
+    lines = chain([first], lines)
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
     names: list[str | None] | None = None
     while True:
@@ -147,10 +168,10 @@ def csv_rows(
         raise InvalidParameter("columns", "the file is empty; its first line must name them")
 
 
-def _beginning(file: TextIO) -> tuple[int, str, str]:
+def _beginning(lines: Iterator[str]) -> tuple[int, str, str]:
     """Return how many lines stand before the headings, their line, and what parts its cells."""
     passed, said = 0, None
-    for line in iter(file.readline, ""):
+    for line in lines:
         hint = _SEPARATOR_HINT.fullmatch(line.strip())
         if line.strip() and not hint:
             return passed, line, said or max(_DELIMITERS, key=line.count)
@@ -170,7 +191,7 @@ def json_rows(
 ) -> Iterator[tuple[int, Cells] | Problem]:
     """Yield the rows of a JSON Lines file: one object per line, with the parameters as names."""
     ignored: set[str] = set()
-    for row, line in enumerate(file, start=1):
+    for row, line in enumerate(lines_of(file), start=1):
         if not line.strip():
             continue
         try:

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from conference_async.dialer.plan.documents import opened
+from conference_async.dialer.plan.documents import lines_of, opened
 from conference_async.dialer.plan.phones import normalise_number
 from conference_async.errors import ConfigurationError, InvalidParameter
 
@@ -24,7 +24,7 @@ def numbers_in(path: Path, default_region: str | None = None) -> list[str]:
     """
     numbers: list[str] = []
     with opened(path) as (file, _):
-        for place, line in enumerate(file, start=1):
+        for place, line in enumerate(lines_of(file), start=1):
             written = _COMMENT.sub("", line.rstrip())
             if written.strip():
                 parameter = f"{path.name}, line {place}"
