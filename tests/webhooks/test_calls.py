@@ -440,6 +440,17 @@ class TestAgain:
         assert last
         assert last.call_sid == BOB
 
+    async def test_two_processes_at_one_url(self, calls: Calls) -> None:
+        """A label means the call that was made here, and never another process's create."""
+        mine, theirs = (create_of(each.callbacks("alice")) for each in (calls, Calls(URL)))
+        calls.apply(progress("busy", BOB, label="alice", create=theirs))
+        assert calls.call("alice") is None
+        calls.apply(progress("ringing", label="alice", create=mine))
+
+        view = calls.call("alice")
+        assert view
+        assert view.call_sid == ALICE
+
     async def test_a_label_without_a_room(self, calls: Calls) -> None:
         """A create that was prepared without a conference counts within any."""
         calls.apply(progress("busy", label="alice", conference="standup"))
@@ -625,6 +636,20 @@ class TestBounds:
         index = calls._index
         held = (index._views, index._names, index._named, index._born, index._over)
         assert not any(held)
+
+    async def test_what_is_remembered_unless_it_is_said(self, calls: Calls) -> None:
+        """Ten thousand calls, and each that is over for an hour."""
+        calls.apply(progress("completed"))
+        await asyncio.sleep(3599.9)
+        calls.apply(room_ended())
+        assert calls.call(ALICE)
+        await asyncio.sleep(0.1)
+        calls.apply(room_ended())
+        assert calls.call(ALICE) is None
+
+        for number in range(10_001):
+            calls.apply(progress("ringing", f"CA{number:032x}"))
+        assert repr(calls) == "<Calls: 10000 known, 0 of them over>"
 
     async def test_no_more_than_allowed_are_remembered(self) -> None:
         """Those that are over go first, then the one that was silent for longest."""
