@@ -139,6 +139,20 @@ async def test_the_round_trip_costs_no_rate(latency: float) -> None:
     assert found == pytest.approx([begun + number / 10 for number in range(20)], abs=1e-3)
 
 
+async def test_the_next_slot_is_asked_for_one_interval_before_the_one_in_hand() -> None:
+    """Sooner, no other process could have it meanwhile; later, the round trip would cost rate."""
+    store = Store()
+    others = [asyncio.create_task(start(SharedLimit(store, 1))) for _ in range(4)]
+    await asyncio.sleep(0)
+    limit = SharedLimit(store, 1)
+
+    assert await starts([limit], 3) == instant([4, 5, 6])
+
+    assert store.asked == instant([0] * 5 + [3, 4])
+    assert store.asked[5] > 3  # a loop's timer may be early by a tick, and there it would be again
+    await asyncio.gather(*others)
+
+
 async def test_one_process_of_many_gets_its_share() -> None:
     """A process with many in line gets no more than one with enough."""
     store = Store(0.005)
