@@ -23,6 +23,7 @@ from blockbuster import BlockBuster
 
 from conference_async import Calls, CallView
 from conference_async.errors import ConfigurationError
+from conference_async.postgres import notices as postgres_notices
 from conference_async.postgres.connection import Connection as PostgresConnection
 from conference_async.redis.connection import Connection as RedisConnection
 from conference_async.webhooks import Event, Keys, Receiver, parse_event, sign
@@ -625,11 +626,11 @@ async def test_a_server_that_falls_silent_is_left_by_those_who_listen(
 ) -> None:
     """Nothing ends its connection: the listener gives it up by itself, and hears again."""
     monkeypatch.setattr(notices, "_ROUND", 0.1)
-    monkeypatch.setattr(notices, "_SILENCE", 1.0)
+    monkeypatch.setattr(postgres_notices, "_SILENCE", 1.0)
     listener = notices.Listener(postgres_server, "silent")
     listener.changed()
     await asyncio.sleep(0.5)
-    connection = vars(listener)["_connection"]
+    connection = vars(vars(listener)["_notices"])["_connection"]
     first_one = vars(connection)["_connection"]
     # The server's process stands still: it neither answers nor closes.
     pid = first_one.info.backend_pid

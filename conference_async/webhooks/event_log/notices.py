@@ -2,15 +2,10 @@
 
 import asyncio
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from conference_async.backoff import Backoff
 from conference_async.home import Home
-from conference_async.postgres.connection import Connection
-
-if TYPE_CHECKING:
-    from psycopg import AsyncConnection
-    from psycopg.rows import DictRow
+from conference_async.postgres.notices import Notices
 
 CHANNEL: Final = "conference_async_event"
 _POLL: Final = 1.0
@@ -19,12 +14,9 @@ _POLL: Final = 1.0
 _ROUND: Final = 10.0
 """Seconds after which the server is asked whether it is still there."""
 
-_SILENCE: Final = 15.0
-_BACKOFF: Final = Backoff(first=0.1, most=5.0)
-
 
 class Listener:
-    """A connection that hears of changes; without it, looking again every second does.
+    """Hears of changes; where notices do not come through, looking again every second does.
 
     Args:
         dsn: A connection string or URL as libpq reads them.
@@ -33,8 +25,13 @@ class Listener:
 
     def __init__(self, dsn: str, name: str) -> None:
         self._name = name
-        self._connection = Connection(
-            dsn, silence=_SILENCE, purpose="PostgresEvents", greet=self._begin
+        self._notices = Notices(
+            dsn,
+            channels=[CHANNEL],
+            purpose="PostgresEvents",
+            hear=self._hear,
+            begun=self._look,
+            every=_ROUND,
         )
         self._home = Home()
         self._changed = asyncio.Event()
@@ -45,15 +42,17 @@ class Listener:
         if self._home.settle("make one for each loop", what="log of events"):
             self._task, self._changed = None, asyncio.Event()
         if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._listen())
+            self._task = asyncio.create_task(self._notices.listen())
         if self._changed.is_set():
             self._changed = asyncio.Event()
         return self._changed
 
     async def wait(self, changed: asyncio.Event, seconds: float) -> None:
-        """Wait until it is set, for a second at most."""
+        """Wait until it is set, or until somebody has to look."""
         with suppress(TimeoutError):
-            async with asyncio.timeout(min(seconds, _POLL)):
+            async with asyncio.timeout(
+                seconds if self._notices.come_through else min(seconds, _POLL)
+            ):
                 await changed.wait()
 
     async def aclose(self) -> None:
@@ -62,27 +61,12 @@ class Listener:
         if task is not None and self._home.here:
             task.cancel()
             await asyncio.wait([task])
-        self._connection.drop()
+        self._notices.drop()
 
-    async def _listen(self) -> None:
-        from psycopg import Error
+    def _hear(self, _channel: str, payload: str) -> None:
+        if payload == self._name:
+            self._look()
 
-        failures = 0
-        while True:
-            try:
-                await self._connection.run(self._hear)
-                failures = 0
-            except (Error, OSError):
-                failures += 1
-                await asyncio.sleep(_BACKOFF.delay(failures))
-
-    async def _begin(self, connection: "AsyncConnection[DictRow]") -> None:
-        await connection.execute(f"LISTEN {CHANNEL}")
-        self._changed.set()  # what came before is looked for once more
-
-    async def _hear(self, connection: "AsyncConnection[DictRow]") -> None:
-        async for notice in connection.notifies(timeout=_ROUND):
-            if notice.payload == self._name:
-                self._changed.set()
-        # A server that vanished sends nothing either.
-        await connection.execute("SELECT")
+    def _look(self) -> None:
+        """Let those who wait look once more."""
+        self._changed.set()
