@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
+import attrs
 import psycopg
 import pytest
 from blockbuster import BlockBuster
@@ -162,6 +163,45 @@ async def test_a_repetition_is_known_wherever_it_comes_in(make_log: MakeLog) -> 
     await here.append(ringing(3), ["signature 4"])
 
     assert numbers(await first(there, 3)) == [1, 2, 3]
+
+
+async def test_a_key_and_an_event_may_have_any_text(make_log: MakeLog) -> None:
+    """Also such as a store writes lists with."""
+    log = make_log()
+    odd = ["", "NULL", "{}", '"', "\\", '\\"', "a,b", "{a", "'", "%(log)s", "two\nlines"]
+    events = [attrs.evolve(ringing(number), extra={"odd": each}) for number, each in enumerate(odd)]
+    for _ in range(2):
+        await asyncio.gather(*map(log.append, events, ([f"key {each}"] for each in odd)))
+
+    read = await first(log, len(odd))
+    assert [attrs.evolve(each, id=None) for each in read] == events
+
+
+async def test_two_that_append_the_same_callbacks_do_not_wait_for_each_other(
+    own_postgres: Any, stage: AsyncExitStack, caplog: pytest.LogCaptureFixture
+) -> None:
+    """All take keys in one order, whatever order the callbacks came in: none is sent back."""
+    caplog.set_level("DEBUG", "conference_async.postgres")
+    take = "INSERT INTO conference_async_event_key (log, key) VALUES ('a log', %s)"
+    waits = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+    store = PostgresEventStore(own_postgres.where, name="a log")
+    stage.push_async_callback(store.aclose)
+    connect = psycopg.AsyncConnection.connect
+    async with (
+        await connect(own_postgres.where) as other,
+        await connect(own_postgres.where, autocommit=True) as watch,
+    ):
+        await other.execute(take, ["a"])
+        records = [Record(key, (key,)) for key in "hgfedcba"]
+        appending = asyncio.create_task(store.append(records, keep=60))
+        while not await (await watch.execute(waits)).fetchall():  # noqa: ASYNC110 -- told by a server
+            await asyncio.sleep(0.02)
+        for key in "bcdefgh":
+            await other.execute(take, [key])
+    await appending
+
+    assert await store.read("0", most=10, wait=0) == []
+    assert caplog.messages == []
 
 
 async def test_a_process_that_starts_reads_the_past_that_it_wants(make_log: MakeLog) -> None:
@@ -320,6 +360,30 @@ async def test_a_server_finds_the_place_to_start_at_without_a_look_at_each_event
         [(plans,)] = await found.fetchall()
 
     assert sum(filtered(plans[0]["Plan"])) == 0
+
+
+async def test_a_server_reads_what_is_new_without_a_look_at_what_is_old(own_postgres: Any) -> None:
+    """Also while it knows nothing of the table yet, as in the first minutes."""
+    async with await psycopg.AsyncConnection.connect(own_postgres.where) as server:
+        await server.execute(
+            """
+            INSERT INTO conference_async_event (log, body)
+            SELECT 'a log', '' FROM generate_series(1, 3000)
+            """
+        )
+        explain = f"EXPLAIN (ANALYZE, FORMAT JSON) {postgres._READ}"
+        values = {"log": "a log", "after": 2990, "most": 500}
+        found = await server.execute(explain, values)
+        [(plans,)] = await found.fetchall()
+
+    assert max(touched(plans[0]["Plan"])) == 10
+
+
+def touched(plan: dict[str, Any]) -> Iterator[int]:
+    """Yield how many rows each step of a plan came by."""
+    yield plan["Actual Rows"] + plan.get("Rows Removed by Filter", 0)
+    for part in plan.get("Plans", ()):
+        yield from touched(part)
 
 
 def filtered(plan: dict[str, Any]) -> Iterator[int]:

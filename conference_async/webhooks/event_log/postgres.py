@@ -1,7 +1,7 @@
 """A log of events for many machines through PostgreSQL: a table, and a notification to look."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Final, LiteralString, Unpack
 
 from conference_async.errors import ConferenceError
@@ -19,16 +19,6 @@ if TYPE_CHECKING:
 _PATIENCE: Final = 3.0
 """Seconds to wait for a server that is gone; whoever asks asks again."""
 
-# Appends must become visible in the order of their positions: each takes its turn, unless it only
-# has repetitions. The number is any that is ours.
-_LOCK_APPEND: Final = """
-SELECT pg_advisory_xact_lock(7241946833) WHERE EXISTS (
-    SELECT FROM unnest(%(keys)s::text[]) AS name (key) WHERE NOT EXISTS (
-        SELECT FROM conference_async_event_key AS known
-        WHERE known.log = %(log)s AND known.key = name.key
-    )
-)
-"""
 EVENTS: Final = Tables(
     purpose="PostgresEvents",
     names=(
@@ -46,6 +36,7 @@ CREATE TABLE IF NOT EXISTS conference_async_event (
     body text NOT NULL
 );
 CREATE INDEX IF NOT EXISTS conference_async_event_at ON conference_async_event (log, at);
+CREATE INDEX IF NOT EXISTS conference_async_event_place ON conference_async_event (log, position);
 CREATE TABLE IF NOT EXISTS conference_async_event_key (
     log text NOT NULL,
     key text NOT NULL,
@@ -69,31 +60,26 @@ CREATE TABLE IF NOT EXISTS conference_async_event_claim (
 );
 """,
 )
-# A record is new if all of its keys are; of two records of one batch the first takes a key.
+# A record is new if all of its keys are; all take keys in one order, so that no two wait for each
+# other. Appends must become visible in the order of their positions: whoever has something new
+# takes a turn before that has one, until it is committed. The lock's number is any that is ours.
 _APPEND: Final = """
-WITH record AS (
-    SELECT number, body
-    FROM unnest(%(bodies)s::text[]) WITH ORDINALITY AS record (body, number)
-), name AS (
-    SELECT key, number FROM unnest(%(keys)s::text[], %(numbers)s::bigint[]) AS name (key, number)
-), taken AS (
+WITH taken AS (
     INSERT INTO conference_async_event_key (log, key)
-    SELECT DISTINCT %(log)s, key FROM name
+    SELECT %(log)s::text, key FROM unnest(%(keys)s::text[]) AS name (key) ORDER BY key
     ON CONFLICT DO NOTHING
     RETURNING key
-), fresh AS (
-    SELECT first.number
-    FROM (SELECT key, min(number) AS number FROM name GROUP BY key) AS first JOIN taken USING (key)
 ), new AS (
-    SELECT record.number, record.body FROM record
-    WHERE (SELECT count(*) FROM fresh WHERE fresh.number = record.number)
-        = (SELECT count(*) FROM name WHERE name.number = record.number)
-), appended AS (
-    INSERT INTO conference_async_event (log, body)
-    SELECT %(log)s, body FROM new ORDER BY number
-    RETURNING 1
+    SELECT number, body
+    FROM unnest(%(bodies)s::text[], %(keys_of_each)s::text[])
+        WITH ORDINALITY AS record (body, keys, number)
+    WHERE keys::text[] <@ ARRAY(SELECT key FROM taken)
+), turn AS (
+    SELECT pg_advisory_xact_lock(7241946833), pg_notify('conference_async_event', %(log)s::text)
+    FROM new LIMIT 1
 )
-SELECT pg_notify('conference_async_event', %(log)s) WHERE EXISTS (SELECT FROM appended)
+INSERT INTO conference_async_event (log, body)
+SELECT %(log)s::text, body FROM turn, new ORDER BY number
 """
 # The clock of a statement, which an index can be asked for; that of each row would be compared
 # with every row. Of those that came at about the same instant the first counts.
@@ -212,24 +198,18 @@ class PostgresEventStore:
 
     async def append(self, records: Sequence[Record], *, keep: float) -> None:  # noqa: ARG002 -- what is kept is pruned
         """Append what is new, as `EventStore` says."""
-        from psycopg import AsyncClientCursor
-
-        values = {
-            "log": self._name,
-            "bodies": [record.body for record in records],
-            "keys": [key for record in records for key in record.keys],
-            "numbers": [number for number, record in enumerate(records, 1) for _ in record.keys],
-        }
-
-        async def work(connection: "AsyncConnection[DictRow]") -> None:
-            """Append the records and tell those who listen, all or nothing, in one message.
-
-            The others wait for the lock: it is not held for a way to the server and back.
-            """
-            cursor = AsyncClientCursor(connection)
-            await cursor.execute(f"{_LOCK_APPEND}; {_APPEND}", values)
-
-        await self._session.run(work, patience=_PATIENCE)
+        known = set[str]()
+        new = list[Record]()
+        for record in records:  # of two of one batch that have a key the first takes it
+            if known.isdisjoint(record.keys):
+                new.append(record)
+            known.update(record.keys)
+        await self._execute(
+            _APPEND,
+            keys=_array(known),
+            bodies=_array(record.body for record in new),
+            keys_of_each=_array(_array(record.keys) for record in new),
+        )
 
     async def prune(self, *, keep: float, most: int) -> None:
         """Forget, as `EventStore` says."""
@@ -320,6 +300,15 @@ class PostgresEventStore:
             return await cursor.fetchall() if cursor.description else []
 
         return await (session or self._session).run(work, patience=_PATIENCE)
+
+
+def _array(texts: Iterable[str]) -> str:
+    """Return texts as the server writes an array of them.
+
+    The driver would take longer to do so than the server takes to append them.
+    """
+    quoted = (text.replace("\\", r"\\").replace('"', r"\"") for text in texts)
+    return "{" + ",".join(f'"{text}"' for text in quoted) + "}"
 
 
 def _log_failed(error: BaseException) -> ConferenceError:
