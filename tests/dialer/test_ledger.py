@@ -238,12 +238,29 @@ async def test_what_is_yet_to_be_enrolled_counts_as_planned(path: Path) -> None:
     """As far as the plan's size is known; what is no longer in the plan takes nothing away."""
     async with Ledger(path) as ledger:
         assert await ledger.counts() == dict.fromkeys(State, 0)
-        await ledger.begin(CAMPAIGN)
-        for enrolled, left in ((1, 1), (3, 2)):
+        for total, enrolled, left in ((2, 1, 1), (5, 1, 4), (None, 1, 4), (2, 3, 2)):
+            await ledger.begin(attrs.evolve(CAMPAIGN, total=total))
             await ledger.enrol([planned(number) for number in range(enrolled)])
             await ledger.swap(planned(0), sending(0))
             expected = {State.PLANNED: left, State.SENDING: 1}
             assert await ledger.counts() == dict.fromkeys(State, 0) | expected
+            await ledger.end()
+
+
+async def test_what_was_called_is_found(ledger: Ledger) -> None:
+    """By its number, also when its outcome is not known; and when the first one was."""
+    assert await ledger.first_call() is None
+    await ledger.enrol([planned(number) for number in range(4)])
+    assert await ledger.first_call() is None
+    late = planned(2).claimed("t", "p2", NOW + timedelta(hours=1))
+    for before, after in ((planned(1), sending(1)), (planned(2), late)):
+        assert await ledger.swap(before, after)
+
+    assert await ledger.first_call() == NOW
+    numbers = {planned(number).to for number in (0, 2)}
+    assert await ledger.called(numbers) == [late]
+    assert await ledger.called([each.to for each in (late, sending(1))]) == [sending(1), late]
+    assert await ledger.called([]) == []
 
 
 async def test_a_cancelled_write_is_written(ledger: Ledger) -> None:
@@ -470,6 +487,23 @@ async def test_a_ledger_needs_its_folder(tmp_path: Path, *, read_only: bool) -> 
     with pytest.raises(LedgerError, match=r"campaign\.db cannot be"):
         async with Ledger(tmp_path / "nowhere" / "campaign.db", read_only=read_only):
             pass
+
+
+async def test_a_ledger_that_could_not_be_opened_can_be_opened_later(tmp_path: Path) -> None:
+    """And is closed when its last user has left."""
+    ledger = Ledger(tmp_path / "later" / "campaign.db")
+    with pytest.raises(
+        LedgerError,
+        match=r"^the ledger campaign\.db cannot be used: No such file or directory; nothing more "
+        r"is dialled$",
+    ):
+        await ledger.__aenter__()
+    (tmp_path / "later").mkdir()
+
+    async with ledger:
+        assert await ledger.campaign() is None
+    with pytest.raises(LedgerError, match="is closed"):
+        await ledger.campaign()
 
 
 async def test_a_ledger_whose_lock_cannot_be_made_is_refused(path: Path) -> None:

@@ -120,6 +120,12 @@ async def read_bytes(path: Path) -> None:
         await asyncio.to_thread(each.read_bytes)
 
 
+async def read_and_copied(path: Path) -> None:
+    """Read the targets, and then the file: the reader leaves what holds the file."""
+    await reader(path)
+    await read_bytes(path)
+
+
 async def copied_folder(path: Path) -> None:
     """Copy the folder."""
     await asyncio.to_thread(shutil.copytree, path.parent, path.parent.with_name("copy"))
@@ -150,6 +156,7 @@ async def backed_up(path: Path) -> None:
         progress_page,
         reader,
         read_bytes,
+        read_and_copied,
         copied_folder,
         copied_by_link,
         summed_up,
@@ -207,7 +214,11 @@ async def test_a_ledger_that_nobody_would_find_again_is_not_written_to(
         await ledger.enrol([PLANNED])
         await asyncio.to_thread(change, path)
 
-        with pytest.raises(LedgerError, match=r"campaign.db.* was moved, deleted or replaced"):
+        with pytest.raises(
+            LedgerError,
+            match=r"campaign.db.* was moved, deleted or replaced while it was in use; put back "
+            r"what was there, and look what it holds before going on; nothing more is dialled$",
+        ):
             await ledger.swap(PLANNED, SENDING)
         with pytest.raises(LedgerError, match="was moved"):
             await ledger.counts()
@@ -221,7 +232,11 @@ async def test_a_second_name_of_the_file_is_refused(path: Path) -> None:
     other.hardlink_to(path)
 
     for name in (path, other):
-        with pytest.raises(LedgerError, match="has a second name"):
+        with pytest.raises(
+            LedgerError,
+            match=r"has a second name \(a hard link\), and SQLite would keep a log for each: "
+            r"remove one of them; nothing more is dialled$",
+        ):
             async with Ledger(name):
                 pass
 
@@ -257,16 +272,17 @@ def test_a_ledger_stays_where_it_is_when_the_process_goes_elsewhere(
 
 
 async def test_a_ledger_that_was_there_before_becomes_private(path: Path) -> None:
-    """It will hold phone numbers, whoever made it, and so does what SQLite keeps beside it."""
-    for ending in ("", "-wal", "-shm"):
-        other = path.with_name(path.name + ending)
-        other.touch()
-        other.chmod(0o644)
+    """It will hold phone numbers, and so does what SQLite keeps beside it while it is in use."""
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("SELECT * FROM sqlite_master").fetchall()
+        for each in path.parent.iterdir():
+            each.chmod(0o644)
 
-    async with Ledger(path) as ledger:
-        await ledger.begin(CAMPAIGN)
-        modes = {each.name: stat.S_IMODE(each.stat().st_mode) for each in path.parent.iterdir()}
-        await ledger.end()
+        async with Ledger(path) as ledger:
+            await ledger.begin(CAMPAIGN)
+            modes = {each.name: stat.S_IMODE(each.stat().st_mode) for each in path.parent.iterdir()}
+            await ledger.end()
 
     assert {"campaign.db", "campaign.db-wal", "campaign.db-shm"} <= modes.keys()
     assert set(modes.values()) == {0o600}
@@ -290,6 +306,13 @@ async def test_a_backup_is_whole_private_and_never_in_place_of_a_file(path: Path
     assert stat.S_IMODE(copy.stat().st_mode) == 0o600
 
 
+async def test_a_ledger_that_is_not_there_is_not_made_by_its_backup(path: Path) -> None:
+    """Nor is the copy."""
+    with pytest.raises(LedgerError, match="No such file"):
+        await Ledger(path).backup(path.with_name("copy.db"))
+    assert not list(path.parent.iterdir())
+
+
 async def test_a_temporary_ledger_can_be_kept(path: Path) -> None:
     """Its back-up is a ledger like any other."""
     async with Ledger() as ledger:
@@ -309,8 +332,11 @@ def test_a_path_that_is_none_is_refused_at_once(where: object) -> None:
 
 async def test_a_folder_is_no_ledger(tmp_path: Path) -> None:
     """Nor is what cannot be made."""
-    for where in (tmp_path, tmp_path / "missing" / "campaign.db"):
-        with pytest.raises(LedgerError, match="cannot be used"):
+    for where, why in (
+        (tmp_path, "Is a directory"),
+        (tmp_path / "missing" / "campaign.db", "No such file or directory"),
+    ):
+        with pytest.raises(LedgerError, match=f"cannot be used: {why}; nothing more is dialled$"):
             async with Ledger(where):
                 pass
     with pytest.raises(LedgerError, match="No such file"):
@@ -482,7 +508,13 @@ def test_a_fork_opens_the_ledger_for_itself(
             else:
                 await ledger.begin(CAMPAIGN)
                 await ledger.end()
-        with pytest.raises(LedgerError, match="only known to the process that made it"):
+        with pytest.raises(LedgerError, match="is closed"):
+            await ledger.counts()
+        with pytest.raises(
+            LedgerError,
+            match=r"^the temporary ledger is only known to the process that made it; give the "
+            r"ledger a path, or make it after the fork$",
+        ):
             await temporary.counts()
 
     asyncio.run(begin())
@@ -515,6 +547,8 @@ async def test_the_last_to_close_lets_sqlite_tidy_up(path: Path) -> None:
         await first.begin(CAMPAIGN)
         async with Ledger(path, read_only=True):
             (kept,) = handle._kept.values()
+            async with Ledger(path, read_only=True):
+                assert kept.users == 3
             assert kept.users == 2
         assert kept.users == 1
         assert [*handle._kept.values()] == [kept]
