@@ -11,6 +11,7 @@ from io import TextIOWrapper
 from conference_async._version import __version__
 from conference_async.cli.reader import heard
 
+_INTERRUPTED = 130
 _EXTRA = ("cyclopts", "phonenumbers", "rich")
 
 __all__ = ["main"]
@@ -25,7 +26,10 @@ def main() -> None:
         sys.exit(heard(lambda: print(__version__)))
     if any(find_spec(name) is None for name in _EXTRA):
         sys.exit(_without_extra())
-    from conference_async.cli.app import run
+    try:
+        from conference_async.cli.app import run
+    except KeyboardInterrupt:  # nothing has begun that could be said to be interrupted
+        sys.exit(_INTERRUPTED)
 
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):

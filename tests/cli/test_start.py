@@ -177,3 +177,25 @@ def test_without_the_extra_one_line_says_what_to_install(
     assert capsys.readouterr().err == (
         'conference-async: the command line needs its extra: pip install "conference-async[cli]"\n'
     )
+
+
+def test_ctrl_c_while_it_loads_ends_it_quietly() -> None:
+    """Most of a short command is loading, and a traceback tells a user nothing."""
+    program = """
+import sys
+from importlib.abc import MetaPathFinder
+
+class Impatient(MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name == "conference_async.cli.app":
+            raise KeyboardInterrupt
+
+sys.meta_path.insert(0, Impatient())
+from conference_async.cli import main
+main()
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "")

@@ -589,6 +589,22 @@ async def test_stop_finishes_what_is_under_way(
     dialer.stop()
 
 
+async def test_a_run_can_be_stopped_from_its_beginning(
+    emulator: Emulator, client: ConferenceClient, tmp_path: Path
+) -> None:
+    """Also while a long file is still being checked: nobody is called who was not meant to be."""
+    people = tmp_path / "people.csv"
+    people.write_text("to\n" + "".join(f"+1555867{number:04d}\n" for number in range(2000)))
+    dialer = Dialer(client)
+    plan = Plan.from_csv(people, conference="standup", from_="+15017122661", room_size=250)
+    run = asyncio.create_task(outcomes(dialer, plan))
+    await asyncio.sleep(0)
+    dialer.stop()
+
+    assert await run == []
+    assert emulator.starts == []
+
+
 @pytest.mark.looptime
 async def test_pause_holds_and_resume_goes_on(emulator: Emulator, client: ConferenceClient) -> None:
     """Not one call starts meanwhile, and an interactive one is not kept waiting."""

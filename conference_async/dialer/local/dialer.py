@@ -174,10 +174,14 @@ class Dialer:
             NotAuthorized: The account may not call.
             ConferenceError: Something else makes all calls impossible.
         """
-        total = await plan.check()
-        account = self._executor.client.account_sid
-        campaign = Campaign(name=plan.name, account_sid=account, total=total)
-        async with aclosing(self._outcomes(campaign, lambda run: run.dial(plan))) as outcomes:
+
+        async def checked() -> Campaign:
+            total = await plan.check()
+            account = self._executor.client.account_sid
+            return Campaign(name=plan.name, account_sid=account, total=total)
+
+        run = self._outcomes(plan.name, checked, lambda run: run.dial(plan))
+        async with aclosing(run) as outcomes:
             async for outcome in outcomes:
                 yield outcome
 
@@ -196,16 +200,22 @@ class Dialer:
             campaign = await self.ledger.campaign()
         if campaign is None:
             return
-        campaign = Campaign(name=campaign.name, account_sid=self._executor.client.account_sid)
+        name = campaign.name
+
+        async def known() -> Campaign:
+            return Campaign(name=name, account_sid=self._executor.client.account_sid)
+
         doubtful = State.SENDING, State.UNKNOWN
-        async with aclosing(
-            self._outcomes(campaign, lambda run: run.look_up(*doubtful))
-        ) as outcomes:
+        run = self._outcomes(name, known, lambda run: run.look_up(*doubtful))
+        async with aclosing(run) as outcomes:
             async for outcome in outcomes:
                 yield outcome
 
     async def _outcomes(
-        self, campaign: Campaign, work: Callable[[Run], Awaitable[None]]
+        self,
+        name: str,
+        campaign: Callable[[], Awaitable[Campaign]],
+        work: Callable[[Run], Awaitable[None]],
     ) -> AsyncGenerator[Outcome, None]:
         if self._run is not None:
             raise ConfigurationError("this dialler is running already; make another one")
@@ -213,11 +223,13 @@ class Dialer:
         if not isinstance(now, datetime) or now.tzinfo is None:
             raise ConfigurationError(f"clock must return an aware datetime, not {now!r}")
         telemetry = self._executor.client.options.telemetry
-        executor = attrs.evolve(self._executor, contacting=self._contacting(campaign.name))
+        executor = attrs.evolve(self._executor, contacting=self._contacting(name))
         self._run = run = Run(executor, self._wishes, paused=self._paused)
         try:
+            # A long plan takes its time to be checked, and the run can be stopped from here on.
+            begun = await campaign()
             async with self.ledger:
-                await self.ledger.begin(campaign)
+                await self.ledger.begin(begun)
                 register, memory = self._executor.client.register, memory_of(self.ledger.called)
                 register.add(memory)
                 try:
