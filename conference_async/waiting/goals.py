@@ -161,8 +161,10 @@ def name_of(who: Called) -> str:
     Raises:
         ConfigurationError: It has neither.
     """
-    name = who if isinstance(who, str) else who.call_sid or who.label
-    if not name:
+    name: object = who
+    if not isinstance(who, str):
+        name = getattr(who, "call_sid", None) or getattr(who, "label", None)
+    if not isinstance(name, str) or not name:
         raise ConfigurationError("a wait needs a label, a Call SID or what the create returned")
     return name
 

@@ -106,8 +106,9 @@ def check_public_url(url: str) -> str:
     try:
         parts = urlsplit(url)
         host = parts.hostname or ""
-        fits = parts.scheme in {"http", "https"} and host and not set("?# ") & set(url)
-    except ValueError:
+        called = parts.scheme in {"http", "https"} and host and parts.port != 0
+        fits = called and not set("?# ") & set(url)
+    except (ValueError, AttributeError, TypeError):  # the latter two: it is no text
         host, fits = "", False
     if not fits:
         raise ConfigurationError(

@@ -176,6 +176,9 @@ async def test_what_can_never_be_is_refused(client: ConferenceClient, emulator: 
         await bridge(room, [[person(1)]], humans=0)
     with pytest.raises(ConfigurationError, match="wave_every must be more than 0"):
         await bridge(room, [[person(1)]], humans=1, wave_every=0)
+    for flat in ([person(1)], person(1), None):
+        with pytest.raises(ConfigurationError, match="lists of NewParticipant, not "):
+            await bridge(room, flat, humans=1)  # type: ignore[arg-type]  # as meant
     with pytest.raises(ConfigurationError, match="lists of NewParticipant, not str"):
         await bridge(room, ["+15558675310"], humans=1)  # type: ignore[list-item] # as meant
     assert emulator.ring_counts == {}

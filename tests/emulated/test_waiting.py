@@ -457,3 +457,17 @@ async def _left(polling: Polling) -> str:
 
 async def _joined(polling: Polling) -> str | None:
     return (await polling.joined("alice", timeout=30)).label
+
+
+@pytest.mark.parametrize("nobody", [None, "", 5, b"alice", ["alice"]])
+async def test_a_wait_for_nobody_is_refused(nobody: Any) -> None:
+    """A participant without a label has None for one, for instance."""
+    with pytest.raises(ConfigurationError, match="a wait needs a label"):
+        await Calls("https://example.com/hooks").answered(nobody, timeout=1)
+
+
+@pytest.mark.parametrize("url", [5, b"https://example.com/hooks", "https://example.com:0/hooks"])
+def test_callbacks_to_no_url_are_refused(url: Any) -> None:
+    """By the name of what is wrong."""
+    with pytest.raises(ConfigurationError, match="public_url must be absolute"):
+        Calls(url)

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from typing import Final
+from typing import Final, cast
 
 import attrs
 
@@ -117,17 +117,24 @@ async def bridge(
     return await ringing.run(planned, wave_every)
 
 
+def _items(given: object) -> Iterable[object]:
+    if not isinstance(given, Iterable):
+        raise _not_waves(given)
+    return cast("Iterable[object]", given)
+
+
+def _not_waves(given: object) -> ConfigurationError:
+    return ConfigurationError(f"waves hold lists of NewParticipant, not {type(given).__name__}")
+
+
 def _each_once(waves: Iterable[Iterable[NewParticipant]]) -> list[list[NewParticipant]]:
     seen: set[str] = set()
     planned: list[list[NewParticipant]] = []
-    for wave in waves:
+    for wave in _items(waves):
         people: list[NewParticipant] = []
-        for new in wave:
-            given: object = new
-            if not isinstance(given, NewParticipant):
-                raise ConfigurationError(
-                    f"waves hold lists of NewParticipant, not {type(given).__name__}"
-                )
+        for new in _items(wave):
+            if not isinstance(new, NewParticipant):
+                raise _not_waves(new)
             key = address_key(new.to)
             if key not in seen:
                 seen.add(key)
