@@ -46,8 +46,14 @@ class Slots(Protocol):
         """The slots per second now."""
         ...
 
-    def due(self, ahead: int, now: float) -> float:
-        """Return the instant of the slot that has so many before it, as far as is known."""
+    def due(self, priority: Priority, ahead: int, now: float) -> float:
+        """Return the instant of the slot that a create of a priority has, as far as is known.
+
+        Args:
+            priority: The create's.
+            ahead: How many are before it.
+            now: The loop's time.
+        """
         ...
 
     def prepare(self) -> bool:
@@ -132,9 +138,28 @@ class Departures:
         self._planned = dict.fromkeys(Priority, -math.inf)
         self._present: dict[Priority, set[Departure]] = {priority: set() for priority in Priority}
 
-    def wanted(self, priority: Priority) -> bool:
-        """Return whether a create of a priority is in the line, under way or at the wire."""
-        return bool(self._present[priority])
+    def wanted(self, priority: Priority) -> int:
+        """Return how many creates of a priority are in the line, under way or at the wire."""
+        return len(self._present[priority])
+
+    @property
+    def present(self) -> int:
+        """How many are in the line, under way or at the wire."""
+        return sum(map(len, self._present.values()))
+
+    @property
+    def first(self) -> Priority:
+        """The first priority of those who are there."""
+        return min((each for each in Priority if self._present[each]), default=Priority.BULK)
+
+    @property
+    def urgent(self) -> int:
+        """How many slots it takes until each interactive create here has one."""
+        interactive = self.wanted(Priority.INTERACTIVE)
+        if not interactive:
+            return 0
+        in_line = self.line.front is Priority.BULK and self.line.waiting(Priority.INTERACTIVE) > 0
+        return interactive + in_line + (self._wire.front is Priority.BULK)
 
     @property
     def busy(self) -> bool:
@@ -188,12 +213,16 @@ class Departures:
             departure.waited = True
             if priority is not Priority.INTERACTIVE and self.line.waiting(Priority.INTERACTIVE):
                 # There may be a line for an interactive create, and if not, it has the next one.
-                departure.in_front = False
-                self.line.leave()
-                await self.line.enter(priority, departure.ticket)
-                departure.in_front = True
+                await self._step_aside(departure)
             else:
                 await self._slots.alarm.sleep()
+
+    async def _step_aside(self, departure: Departure) -> None:
+        """Hand the front to an interactive create, and wait for it again."""
+        departure.in_front = False
+        self.line.leave()
+        await self.line.enter(departure.priority, departure.ticket)
+        departure.in_front = True
 
     async def set_out(self, departure: Departure) -> None:
         """Wait until a create at the front of the line has to set out."""
@@ -205,10 +234,13 @@ class Departures:
             now = loop.time()
             planned = self._plan(departure.priority, now)
             setting_out = planned - self._way
-            if ready and (setting_out <= now or self._in_the_way(planned, now)):
+            if ready and setting_out <= now:
                 break
             departure.waited = True
-            await slots.alarm.sleep(setting_out if setting_out > now else math.inf)
+            if self._in_the_way(planned, now):
+                await self._step_aside(departure)
+            else:
+                await slots.alarm.sleep(setting_out if setting_out > now else math.inf)
         # Wake-ups are late, and the lateness must not add up to a lower rate; but what is later
         # than half an interval is not made up for, or idle time would be saved up.
         planned = max(planned, now - departure.waited * 0.5 / slots.rate)
@@ -221,12 +253,12 @@ class Departures:
     def _plan(self, priority: Priority, now: float) -> float:
         """Return when the next create of a priority can start, as those before it are let go."""
         following = self._planned[priority] + 1 / self._slots.rate
-        return max(following, self._slots.due(self._wire.ahead(priority), now))
+        return max(following, self._slots.due(priority, self._wire.ahead(priority), now))
 
     def _in_the_way(self, planned: float, now: float) -> bool:
         """Return whether a bulk create keeps the front from somebody who would start before it.
 
-        So it is when many bulk creates stand at the wire after a stall: there it may wait, too.
+        So it is where bulk creates of many processes queue, or stand at the wire after a stall.
         """
         if not self.line.waiting(Priority.INTERACTIVE):
             return False

@@ -34,7 +34,8 @@ class Line:
             priority: [] for priority in Priority
         }
         self._waiting = dict.fromkeys(Priority, 0)
-        self._taken = False
+        self.front: Priority | None = None
+        """The priority of whoever has the front; None if nobody has it."""
         self._interactive_in_a_row = 0
 
     def waiting(self, priority: Priority | None = None) -> int:
@@ -44,12 +45,12 @@ class Line:
     def ahead(self, priority: Priority) -> int:
         """Return how many would start before a newcomer of this priority."""
         before = sum(self.waiting(each) for each in Priority if each <= priority)
-        return before + self._taken
+        return before + (self.front is not None)
 
     async def enter(self, priority: Priority, ticket: int) -> None:
         """Wait until the front is ours; `leave` hands it on."""
-        if not self._taken:
-            self._taken = True
+        if self.front is None:
+            self.front = priority
             return
         waiter = asyncio.get_running_loop().create_future()
         heappush(self._heaps[priority], (ticket, waiter))
@@ -65,7 +66,7 @@ class Line:
 
     def leave(self) -> None:
         """Hand the front to the next in line."""
-        self._taken = False
+        self.front = None
         for priority in self._order():
             heap = self._heaps[priority]
             while heap:
@@ -74,7 +75,7 @@ class Line:
                     continue
                 waiter.set_result(None)
                 self._waiting[priority] -= 1
-                self._taken = True
+                self.front = priority
                 self._interactive_in_a_row = (
                     0 if priority is Priority.BULK else self._interactive_in_a_row + 1
                 )

@@ -16,7 +16,7 @@ from typing import Any, Protocol, Self, runtime_checkable
 import attrs
 
 from conference_async.errors import ConfigurationError
-from conference_async.pace.slots import SECOND, Reservation
+from conference_async.pace.slots import SECOND, Queuing, Reservation
 
 LOOK_EVERY = SECOND // 2
 """How often, at most, the processes of an account look at its live calls together."""
@@ -49,6 +49,10 @@ class LineWish:
 
     can_look: bool = False
     """Whether this process can look at the account's live calls."""
+
+    queuing: Queuing | None = None
+    """As for `QueueStore.reserve_queued`, if the create is a bulk one. The line is taken all the
+    same where the slot is not near yet."""
 
 
 @attrs.frozen(kw_only=True)

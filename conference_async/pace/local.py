@@ -136,7 +136,7 @@ class CreateLimit:
         """Return the seconds until a create of this priority could start, at the least."""
         self._settle()
         now = self._home.now
-        return max(0.0, self._slots.due(self._departures.ahead(priority), now) - now)
+        return max(0.0, self._slots.due(priority, self._departures.ahead(priority), now) - now)
 
     def observe(self, queue_time: int) -> None:
         """Take note of a ``queue_time`` in milliseconds that the service reported."""
@@ -170,7 +170,7 @@ class CreateLimit:
         return (
             not self._departures.busy
             and self._slots.rate == self.cps
-            and self._slots.due(0, self._home.now) <= self._home.now - 1
+            and self._slots.due(Priority.BULK, 0, self._home.now) <= self._home.now - 1
         )
 
     def __repr__(self) -> str:
@@ -221,7 +221,7 @@ class _Slots:
             slots._schedule = self._schedule
         return slots
 
-    def due(self, ahead: int, now: float) -> float:
+    def due(self, priority: Priority, ahead: int, now: float) -> float:  # noqa: ARG002 -- the protocol's signature; here all have the same slots
         """Return the instant of the slot that has so many before it."""
         due = self._schedule.due(self.slowdown.factor)
         return max(due, now) + ahead / self.rate if ahead else due

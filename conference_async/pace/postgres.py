@@ -17,9 +17,17 @@ from conference_async.pace.lines import (
     age,
 )
 from conference_async.pace.shared import SharedLimit
-from conference_async.pace.slots import LOWEST_HOLDS, SECOND, STEP_BACK, Reservation, check_account
+from conference_async.pace.slots import (
+    LOWEST_HOLDS,
+    SECOND,
+    STEP_BACK,
+    Pace,
+    Queuing,
+    Reservation,
+    check_account,
+)
 from conference_async.postgres.pool import connections_to
-from conference_async.postgres.tables import Tables
+from conference_async.postgres.tables import FIRST, Tables
 
 if TYPE_CHECKING:
     from psycopg import AsyncConnection
@@ -31,6 +39,13 @@ _SILENCE = 1.5
 PACE = Tables(
     purpose="PostgresLimit",
     names=("conference_async_pace", "conference_async_lines"),
+    version="conference_async 2",
+    upgrades={
+        FIRST: """
+ALTER TABLE conference_async_pace
+    ADD COLUMN IF NOT EXISTS told bigint NOT NULL DEFAULT 0;
+"""
+    },
     script="""
 CREATE TABLE IF NOT EXISTS conference_async_pace (
     account text PRIMARY KEY,
@@ -41,7 +56,8 @@ CREATE TABLE IF NOT EXISTS conference_async_pace (
     held_until bigint NOT NULL,
     factor float8 NOT NULL DEFAULT 1,
     queue_time bigint NOT NULL DEFAULT 0,
-    changed bigint NOT NULL DEFAULT 0
+    changed bigint NOT NULL DEFAULT 0,
+    told bigint NOT NULL DEFAULT 0
 );
 CREATE TABLE IF NOT EXISTS conference_async_lines (
     account text PRIMARY KEY,
@@ -63,40 +79,58 @@ _CLOCK = (
     "(SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS now OFFSET 0) AS clock"
 )
 _SLOT = """
-INSERT INTO conference_async_pace AS pace (account, slot, after, seen, cps, held_until)
+INSERT INTO conference_async_pace AS pace (
+    account, slot, after, seen, cps, held_until, told
+)
 SELECT %(account)s, now + %(floor)s, now + %(floor)s + %(interval)s, now, %(cps)s,
-       now + %(floor)s + %(hold)s
+       now + %(floor)s + %(hold)s, now + %(floor)s + %(interval)s * (1 + %(more)s::int)
 FROM """
 _TAKE = """
 ON CONFLICT (account) DO UPDATE
-SET (slot, after, seen, cps, held_until, factor, queue_time, changed) = (
-    SELECT free.slot,
-           free.slot + ceil(1000000 / (rate.cps * known.factor))::bigint,
+SET (slot, after, seen, cps, held_until, factor, queue_time, changed, told) = (
+    SELECT CASE WHEN free.taken THEN free.slot ELSE queue.told - pause.interval END,
+           next.after,
            clock.now,
            rate.cps,
            CASE WHEN ours.holds THEN free.slot + %(hold)s ELSE known.held_until END,
            known.factor,
            known.queue_time,
-           known.changed
+           known.changed,
+           queue.told
     FROM (
         SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS now OFFSET 0
     ) AS clock
     CROSS JOIN LATERAL (
-        SELECT pace.after, pace.cps, pace.held_until, pace.factor, pace.queue_time, pace.changed
+        SELECT pace.after, pace.cps, pace.held_until, pace.factor, pace.queue_time, pace.changed,
+               CASE WHEN pace.after > clock.now THEN pace.told ELSE 0 END, %(near)s::bigint
         WHERE pace.seen <= clock.now + %(step_back)s
         UNION ALL
-        SELECT clock.now + %(floor)s + %(step_back)s, %(cps)s, 0, 1, 0, 0
+        SELECT clock.now + %(floor)s + %(step_back)s, %(cps)s, 0, 1, 0, 0, 0, NULL
         WHERE pace.seen > clock.now + %(step_back)s
-    ) AS known (after, cps, held_until, factor, queue_time, changed)
-    CROSS JOIN LATERAL (SELECT greatest(clock.now, known.after) AS slot) AS free
+    ) AS known (after, cps, held_until, factor, queue_time, changed, told, near)
+    CROSS JOIN LATERAL (
+        SELECT greatest(clock.now, known.after) AS slot,
+               known.near IS NULL OR known.after - clock.now <= known.near
+                   AND (%(first)s OR known.told <= known.after) AS taken
+    ) AS free
     CROSS JOIN LATERAL (
         SELECT %(cps)s <= known.cps OR clock.now > known.held_until AS holds
     ) AS ours
     CROSS JOIN LATERAL (
         SELECT CASE WHEN ours.holds THEN %(cps)s ELSE known.cps END AS cps
     ) AS rate
+    CROSS JOIN LATERAL (
+        SELECT ceil(1000000 / (rate.cps * known.factor))::bigint AS interval
+    ) AS pause
+    CROSS JOIN LATERAL (
+        SELECT CASE WHEN free.taken THEN free.slot + pause.interval ELSE known.after END AS after
+    ) AS next
+    CROSS JOIN LATERAL (
+        SELECT CASE WHEN free.taken AND NOT %(more)s THEN known.told
+                    ELSE greatest(next.after, known.told) + pause.interval END AS told
+    ) AS queue
 )
-RETURNING slot, after, seen, cps, factor, queue_time, changed
+RETURNING slot, after, seen, cps, factor, queue_time, changed, told
 """
 _RESERVE = _SLOT + _CLOCK + _TAKE
 
@@ -216,7 +250,14 @@ class PostgresStore:
 
     async def reserve(self, *, cps: float, floor: float) -> Reservation:
         """Take the next slot, as `SlotStore` says."""
-        return _reservation(await self._one(_RESERVE, **_asked(cps, floor)))
+        return await self.reserve_queued(cps=cps, floor=floor, queuing=None)
+
+    async def reserve_queued(
+        self, *, cps: float, floor: float, queuing: Queuing | None
+    ) -> Reservation:
+        """Take the next slot if it is near, as `QueueStore` says."""
+        row = await self._one(_RESERVE, **_asked(cps, floor, queuing))
+        return _reservation(row, queuing)
 
     async def reserve_with_line(
         self, *, cps: float, floor: float, wish: LineWish
@@ -224,13 +265,13 @@ class PostgresStore:
         """Take a line and the next slot, as `LineStore` says."""
         row = await self._one(
             _RESERVE_WITH_LINE,
-            **_asked(cps, floor),
-            **attrs.asdict(wish),
+            **_asked(cps, floor, wish.queuing),
+            **attrs.asdict(wish, recurse=False),
             recovery=RECOVERY,
             look_every=LOOK_EVERY,
         )
         count = LineCount(live=row["live"], lines=row["most"], taken=row["taken"], look=row["look"])
-        return count, _reservation(row) if count.taken else None
+        return count, _reservation(row, wish.queuing) if count.taken else None
 
     async def lines(self) -> Mapping[str, float]:
         """Return the lines that are taken, as `LineStore` says."""
@@ -285,27 +326,23 @@ class PostgresStore:
         return f"account={self._account!r}"
 
 
-def _asked(cps: float, floor: float) -> dict[str, object]:
+def _asked(cps: float, floor: float, queuing: Queuing | None) -> dict[str, object]:
     return {
         "cps": cps,
         "interval": math.ceil(SECOND / cps),
         "floor": math.ceil(floor * SECOND),
         "hold": LOWEST_HOLDS,
         "step_back": STEP_BACK,
+        "near": queuing and queuing.near,
+        "first": queuing is None or queuing.told,
+        "more": queuing is not None and queuing.more,
     }
 
 
-def _reservation(row: Mapping[str, Any]) -> Reservation:
-    return Reservation(
-        wait=(row["slot"] - row["seen"]) / SECOND,
-        slot=row["slot"],
-        after=row["after"],
-        cps=row["cps"],
-        factor=row["factor"],
-        queue_time=row["queue_time"],
-        unchanged=max(0, row["seen"] - row["changed"]) / SECOND,
-        asked=row["asked"],
-    )
+def _reservation(row: Mapping[str, Any], queuing: Queuing | None) -> Reservation:
+    fields = ("after", "seen", "cps", "factor", "queue_time", "changed", "told")
+    pace = Pace(held_until=0, **{name: row[name] for name in fields})
+    return pace.answer(row["slot"], queuing, row["asked"])
 
 
 class PostgresLimit(SharedLimit):

@@ -14,7 +14,15 @@ from conference_async.pace.lines import (
     age,
 )
 from conference_async.pace.shared import SharedLimit
-from conference_async.pace.slots import LOWEST_HOLDS, SECOND, STEP_BACK, Reservation, check_account
+from conference_async.pace.slots import (
+    LOWEST_HOLDS,
+    SECOND,
+    STEP_BACK,
+    Pace,
+    Queuing,
+    Reservation,
+    check_account,
+)
 from conference_async.redis.sharing import connections_to
 
 if TYPE_CHECKING:
@@ -34,34 +42,43 @@ local now = time[1] * 1000000 + time[2]
 # Lua would write a number of 16 digits in scientific notation, hence the formats.
 _TAKE_SLOT = f"""
 local asked, floor = tonumber(ARGV[1]), tonumber(ARGV[2])
+local near, first, more = tonumber(ARGV[3]), ARGV[4] == '1', ARGV[5] == '1'
+local queuing = near >= 0
 local row = redis.call('HMGET', KEYS[1],
-    'after', 'seen', 'cps', 'held_until', 'factor', 'queue_time', 'changed')
-for i = 1, 7 do row[i] = tonumber(row[i]) end
-local after, seen, cps, held_until, factor, queue_time, changed = unpack(row, 1, 7)
-if not after or seen > now + {STEP_BACK} then
+    'after', 'seen', 'cps', 'held_until', 'factor', 'queue_time', 'changed', 'told')
+for i = 1, 8 do row[i] = tonumber(row[i]) end
+local after, seen, cps, held_until, factor, queue_time, changed, told = unpack(row, 1, 8)
+local fresh = not after or seen > now + {STEP_BACK}
+if fresh then
     local slot = now + math.ceil(floor * {SECOND})
     if after then slot = slot + {STEP_BACK} end
     after, cps, held_until = slot, asked, slot + {LOWEST_HOLDS}
-    factor, queue_time, changed = 1, 0, 0
+    factor, queue_time, changed, told = 1, 0, 0, 0
 end
 local slot = math.max(now, after)
 if asked <= cps or now > held_until then cps, held_until = asked, slot + {LOWEST_HOLDS} end
-after = slot + math.ceil({SECOND} / (cps * factor))
+if not told or after <= now then told = 0 end
+local interval = math.ceil({SECOND} / (cps * factor))
+local taken = fresh or not queuing or ((first or told <= after) and slot - now <= near)
+if taken then after = slot + interval end
+if queuing and (more or not taken) then told = math.max(after, told) + interval end
+if not taken then slot = told - interval end
 redis.call('HSET', KEYS[1],
     'after', string.format('%.0f', after), 'seen', string.format('%.0f', now),
     'cps', string.format('%.17g', cps), 'held_until', string.format('%.0f', held_until),
     'factor', string.format('%.17g', factor), 'queue_time', string.format('%.0f', queue_time),
-    'changed', string.format('%.0f', changed))
+    'changed', string.format('%.0f', changed),
+    'told', string.format('%.0f', told))
 redis.call('PEXPIRE', KEYS[1], string.format('%.0f', (after - now) / 1000 + 86400000))
 return {{slot, after, now, string.format('%.17g', cps), string.format('%.17g', factor),
-    queue_time, changed}}
+    queue_time, changed, told}}
 """
 _RESERVE = f"{_CLOCK}{_TAKE_SLOT}"
 
 # A line's field is its name, and what it holds the instant it was taken; those of the account are
 # named with a colon, which no line's name has. In a cluster KEYS[2] is where KEYS[1] is.
 _RESERVE_WITH_LINE = f"""{_CLOCK}
-local name, most, spare, can_look = ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6] == '1'
+local name, most, spare, can_look = ARGV[6], tonumber(ARGV[7]), tonumber(ARGV[8]), ARGV[9] == '1'
 local account = redis.call('HMGET', KEYS[2], ':learned', ':learned_at', ':looked_at')
 local lines, looked = most, tonumber(account[3])
 if account[1] then
@@ -155,17 +172,27 @@ class RedisStore:
 
     async def reserve(self, *, cps: float, floor: float) -> Reservation:
         """Take the next slot, as `SlotStore` says."""
-        return _reservation(*await self._ask(_RESERVE, repr(cps), repr(floor)))
+        return await self.reserve_queued(cps=cps, floor=floor, queuing=None)
+
+    async def reserve_queued(
+        self, *, cps: float, floor: float, queuing: Queuing | None
+    ) -> Reservation:
+        """Take the next slot if it is near, as `QueueStore` says."""
+        answer, asked = await self._ask(_RESERVE, *_asked(cps, floor, queuing))
+        return _reservation(cast("list[int]", answer), queuing, asked)
 
     async def reserve_with_line(
         self, *, cps: float, floor: float, wish: LineWish
     ) -> tuple[LineCount, Reservation | None]:
         """Take a line and the next slot, as `LineStore` says."""
         wished = (wish.name, str(wish.max_live), str(wish.spare), str(int(wish.can_look)))
-        answer, asked = await self._ask(_RESERVE_WITH_LINE, repr(cps), repr(floor), *wished)
+        values = (*_asked(cps, floor, wish.queuing), *wished)
+        answer, asked = await self._ask(_RESERVE_WITH_LINE, *values)
         live, lines, taken, look, *slot = cast("list[int]", answer)
         count = LineCount(live=live, lines=lines, taken=taken == 1, look=look == 1)
-        return count, _reservation(slot[0], asked) if count.taken else None
+        if not count.taken:
+            return count, None
+        return count, _reservation(cast("list[list[int]]", slot)[0], wish.queuing, asked)
 
     async def lines(self) -> Mapping[str, float]:
         """Return the lines that are taken, as `LineStore` says."""
@@ -214,20 +241,24 @@ class RedisStore:
         return f"account={self._account!r}"
 
 
-def _reservation(answer: object, asked: float) -> Reservation:
-    slot, after, now, held, factor, queue_time, changed = cast(
-        "tuple[int, int, int, bytes, bytes, int, int]", answer
-    )
-    return Reservation(
-        wait=(slot - now) / SECOND,
-        slot=slot,
+def _asked(cps: float, floor: float, queuing: Queuing | None) -> tuple[str, ...]:
+    near, told, more = (queuing.near, queuing.told, queuing.more) if queuing else (-1, False, False)
+    return repr(cps), repr(floor), str(near), str(int(told)), str(int(more))
+
+
+def _reservation(answer: list[int], queuing: Queuing | None, asked: float) -> Reservation:
+    slot, after, now, held, factor, queue_time, changed, told = answer
+    row = Pace(
         after=after,
+        seen=now,
         cps=float(held),
+        held_until=0,
         factor=float(factor),
         queue_time=queue_time,
-        unchanged=max(0, now - changed) / SECOND,
-        asked=asked,
+        changed=changed,
+        told=told,
     )
+    return row.answer(slot, queuing, asked)
 
 
 class RedisLimit(SharedLimit):

@@ -11,17 +11,15 @@ import attrs
 from conference_async.backoff import Backoff
 from conference_async.errors import ConfigurationError
 from conference_async.pace.alarm import Alarm
+from conference_async.pace.asking import ANSWER_WITHIN, Asking
 from conference_async.pace.departures import Departures, Slot
 from conference_async.pace.held import Held
-from conference_async.pace.keeping import Lines, new_name
+from conference_async.pace.keeping import Lines
 from conference_async.pace.line import Priority
-from conference_async.pace.lines import LineStore
-from conference_async.pace.slots import SECOND, Reservation, SlotStore
+from conference_async.pace.queue import Queue
+from conference_async.pace.slots import SECOND, Queuing, Reservation, SlotStore
 from conference_async.pace.store_clock import StoreClock
 from conference_async.privacy import words_of
-
-ANSWER_WITHIN = 2.0
-"""Seconds that a store may take to answer; after that it counts as gone."""
 
 _TRUSTED = 1.0
 """Seconds for which an answer shows that the store is there."""
@@ -49,8 +47,8 @@ class Reservations:
     A slot belongs to nobody until it begins: whoever stands at the wire then has it, so a create
     that is cancelled leaves it to the next without a word to the store. One interval before it,
     the following slot is asked for if somebody could use it, so that the round trip costs no
-    rate. When nobody is left, held slots are offered to the store, and kept for a newcomer if it
-    declines.
+    rate; for a bulk create later, when it is this process's turn among all that dial in bulk. When
+    nobody is left, held slots are offered to the store, and kept for a newcomer if it declines.
 
     Args:
         store: Where slots come from.
@@ -75,13 +73,13 @@ class Reservations:
         self.departures: Departures = Departures(self)
         self._loop = asyncio.get_running_loop()
         self._store = store
+        self._asks = Asking(store, cps, lines)
+        self._queue = Queue()
         self._cps = cps
         self._fallback_cps = fallback_cps
         self._learn = learn
         self._rate = rate
         self._lines = lines
-        self._names: list[str] = []  # of lines that are ours, or may be, without a slot
-        self._none_for: Priority | None = None  # and for those after it there is no line
         self._line_news = Alarm()
         self._news = False
         self._held: list[Held] = []
@@ -107,8 +105,13 @@ class Reservations:
         # The first failure is mostly a connection that was closed while it was idle.
         return self._failures > 1
 
-    def due(self, ahead: int, now: float) -> float:
-        """Return the instant of the slot that has so many before it, as far as is known here.
+    @property
+    def _urgent(self) -> bool:
+        """Whether an interactive create waits for a slot that is not held yet."""
+        return self.departures.urgent > len(self._held)
+
+    def due(self, priority: Priority, ahead: int, now: float) -> float:
+        """Return the instant of the slot of a create that has so many before it, as `Slots` says.
 
         Those that are not held yet are one interval apart, at the least.
         """
@@ -116,8 +119,15 @@ class Reservations:
             return self._held[ahead].at
         beyond = ahead - len(self._held)
         rate = self._fallback_cps if self._gone and self._fallback_cps else self.rate
-        following = max([self._started, *(held.at for held in self._held)]) + 1 / rate
+        following = self._last_known + 1 / rate
+        if priority is Priority.BULK:
+            following = max(following, self._queue.at)
         return max(following, now) + beyond / rate if ahead else following
+
+    @property
+    def _last_known(self) -> float:
+        """When the last slot begins, or began, of those that are known to be ours."""
+        return max([self._started, *(held.at for held in self._held)])
 
     def prepare(self) -> bool:
         """Ask for a slot if it is time to; return whether the store is there, or may be gone.
@@ -130,7 +140,8 @@ class Reservations:
         if self._refusal is not None:
             refusal, self._refusal = self._refusal, None
             raise refusal
-        if self._held or (not self._gone and now - self._answered <= _TRUSTED):
+        trusted = now - self._answered <= _TRUSTED or now < self._queue.at
+        if self._held or (trusted and not self._gone):
             return True
         self._ask()
         return self._gone and self._fallback_cps is not None
@@ -148,8 +159,11 @@ class Reservations:
         now = self._loop.time()
         self._tend(now)
         free = sum(held.least >= priority for held in self._held)
-        refused = self._none_for is not None and priority >= self._none_for
-        if lines.count is not None and not refused and now - self._answered <= _TRUSTED:
+        if (
+            lines.count is not None
+            and not self._asks.refused(priority)
+            and now - self._answered <= _TRUSTED
+        ):
             # Where few are left others may have them first, and who set out has to come back.
             room = lines.count.lines - lines.wish(priority, "").spare - lines.count.live
             free += room if room * _PLENTY >= lines.count.lines else 0
@@ -160,7 +174,7 @@ class Reservations:
 
     def _ask_for(self, priority: Priority) -> None:
         """Ask for a slot, at once for a create that may have lines others have to leave."""
-        if self._none_for is not None and priority < self._none_for:
+        if self._asks.none_for is not None and not self._asks.refused(priority):
             self.news_of_lines()
         self._ask()
 
@@ -183,8 +197,8 @@ class Reservations:
             if held is not None and held.at <= now:
                 self._use(held, now)
                 return Slot(partial(self._put_back, held), held.line)
-            none = self._none_for is not None and priority >= self._none_for
-            if held is None and (none or self._gone or self._refusal is not None):
+            none = self._gone or self._refusal is not None or self._asks.refused(priority)
+            if held is None and none:
                 return None  # in line it can wait for as long as it takes, and hold nothing
             if held is None:
                 self._ask_for(priority)
@@ -196,7 +210,8 @@ class Reservations:
 
     def rest(self) -> None:
         """Offer the store what nobody is left for."""
-        unused = self._late or ((self._held or self._names) and not self.departures.busy)
+        kept = self._held or self._asks.has_lines
+        unused = self._late or (kept and not self.departures.busy)
         if self._returning is None and unused:
             self._returning = self._loop.create_task(self._return())
 
@@ -223,24 +238,20 @@ class Reservations:
             self._late += late
             self.rest()
         interval = 1 / self.rate
-        following = max([self._started, *(held.at for held in self._held)]) + interval
-        if self._look_again is not None:
-            self._look_again.cancel()
-            self._look_again = None
+        following = max(self._last_known + interval, self._queue.at)
         if len(self._held) >= _HELD_AT_MOST:
             return
         if self.departures.expected(max(now, following)) <= len(self._held):
             return
         # Not sooner: a slot that is held is one that no other process can have meanwhile. Not
         # later: the answer takes a round trip, and the slot after this one follows at once.
-        ask_at = self._held[0].at - interval if self._held else now
-        if ask_at <= now:
-            self._ask()
-        else:
-            self._look_again = self._loop.call_at(ask_at + _TICK, self._look)
+        slots = [held.at for held in self._held] + [self._queue.at] * self._queue.waits
+        self._ask(min(slots) - interval if self._held else now)
 
     def _look(self) -> None:
         self._tend(self._loop.time())
+        if self._asking is None:  # somebody may want to ask whom that does not count
+            self.alarm.ring()
 
     def _own(self, now: float) -> Held | None:
         """Return a slot of our own making if the store is gone and we may."""
@@ -253,9 +264,19 @@ class Reservations:
         if not self._alone:
             self._held.remove(held)
 
-    def _ask(self) -> None:
-        if self._asking is None:
+    def _ask(self, at: float = -math.inf) -> None:
+        """Ask for a slot at an instant, or when it is our turn if it is for a bulk create."""
+        if self._look_again is not None:
+            self._look_again.cancel()
+            self._look_again = None
+        if self._asking is not None:
+            return
+        if not self._urgent:
+            at = max(at, self._queue.asks_at(self.rate))
+        if at <= self._loop.time():
             self._asking = self._loop.create_task(self._reserve())
+        else:
+            self._look_again = self._loop.call_at(at + _TICK, self._look)
 
     async def _reserve(self) -> None:
         try:
@@ -264,7 +285,12 @@ class Reservations:
                     async with asyncio.timeout(ANSWER_WITHIN):
                         await self._store.open()
                         sent = self._loop.time()
-                        reservation, line, least = await self._one(self._floor(sent))
+                        queuing, self._news = self._queuing(sent), False
+                        reservation, line, least = await self._asks.slot(
+                            floor=self._floor(sent),
+                            priority=self.departures.first,
+                            queuing=queuing,
+                        )
                 except ConfigurationError as error:
                     self._refusal = error
                     break
@@ -277,58 +303,49 @@ class Reservations:
                         if not self._news:  # nor did any come while the store was asked
                             await self._line_news.sleep(self._loop.time() + _ASK_FOR_LINES)
                         continue
-                    held = attrs.evolve(self._receive(reservation, sent), line=line, least=least)
+                    held = self._receive(reservation, sent, queuing)
+                    if held is None:
+                        break
+                    held = attrs.evolve(held, line=line, least=least)
                     if self._loop.time() <= held.until:
                         self._keep(held)
                         break
-                    await self._given_back(held)
+                    await self._asks.give_back(held)
         finally:
             self._asking = None
             self.alarm.ring()
             self.rest()
 
-    async def _one(self, floor: float) -> tuple[Reservation | None, str | None, Priority]:
-        """Ask the store for a slot, and for a line where they are counted.
-
-        Returns:
-            The slot, None if there is no line; the line's name; who may use it.
-        """
-        lines, store = self._lines, self._store
-        self._news = False
-        if lines is None or not isinstance(store, LineStore):
-            return await store.reserve(cps=self._cps, floor=floor), None, Priority.BULK
-        interactive = self.departures.wanted(Priority.INTERACTIVE)
-        priority = Priority.INTERACTIVE if interactive else Priority.BULK
-        # A name whose answer was lost may be of a line that is ours: it is asked for again.
-        self._names = self._names or [new_name()]
-        name = self._names[-1]
-        wish = lines.wish(priority, name)
-        count, reservation = await store.reserve_with_line(cps=self._cps, floor=floor, wish=wish)
-        lines.count = count
-        if reservation is None:
-            self._none_for = priority
-            if count.look:
-                lines.look()
-            return None, None, priority
-        self._none_for = None
-        least = Priority.BULK if lines.for_all(count) else Priority.INTERACTIVE
-        self._names.remove(name)
-        return reservation, name, least
+    def _queuing(self, now: float) -> Queuing | None:
+        """Return what a bulk create asks with; None for an interactive one, or without a queue."""
+        if self._urgent or not self._asks.queues:
+            return None
+        more = self.departures.present > len(self._held) + 1
+        return self._queue.asks(now, self.rate, more=more)
 
     def _floor(self, now: float) -> float:
         """Return the seconds during which slots of a store that lost its state may be in use.
 
         Everybody's wait is about as long as ours was, so the others' slots end that much after
-        our last one.
+        our last one; in a queue they end before ours, and where whoever asks now has one.
         """
-        if self._last is None or self._last.reservation is None:
-            return 0.0
-        lead = max(self._last.reservation.wait, 1 / self._cps)
-        return max(0.0, self._last.at + lead - now)
+        ends = min(self._queue.at, now + self._queue.reach(self.rate))
+        if self._last is not None and self._last.reservation is not None:
+            ends = max(ends, self._last.at + max(self._last.reservation.wait, 1 / self._cps))
+        return max(0.0, ends - now)
 
-    def _receive(self, reservation: Reservation, sent: float) -> Held:
+    def _receive(
+        self, reservation: Reservation, sent: float, queuing: Queuing | None
+    ) -> Held | None:
         slot = reservation.slot / SECOND
-        at = slot + self._clock.offset(slot - reservation.wait, reservation.asked or sent)
+        offset = self._clock.offset(slot - reservation.wait, reservation.asked or sent)
+        if queuing is not None:
+            self._queue.hears(reservation, offset)
+        self._there()
+        self._learn(reservation)
+        if not reservation.taken:
+            return None
+        at = slot + offset
         rate = reservation.cps * reservation.factor
         self._last = Held(
             at=max(at, self._started + 1 / self._cps) if self._alone else at,
@@ -336,8 +353,6 @@ class Reservations:
             reservation=reservation,
             wanted=self._lines is not None or reservation.wait * rate <= _UNDISPUTED,
         )
-        self._there()
-        self._learn(reservation)
         return self._last
 
     def _there(self) -> None:
@@ -349,6 +364,7 @@ class Reservations:
     async def _back_off(self, error: Exception) -> None:
         self._failures += 1
         if self._gone:
+            self._queue.leave()
             self.alarm.ring()
         if self._failures == 2:  # noqa: PLR2004 -- the one after the first
             _log.warning(
@@ -365,34 +381,16 @@ class Reservations:
             await asyncio.sleep(0)  # whoever was cancelled may try again at once
             self._tend(self._loop.time())
             while self._late:
-                await self._given_back(self._late.pop())
+                await self._asks.give_back(self._late.pop())
             while self._held and self._held[-1].wanted and not self.departures.busy:
                 held = self._held.pop()
-                if not await self._given_back(held) and held.line is None:
+                if not await self._asks.give_back(held) and held.line is None:
                     self._keep(attrs.evolve(held, wanted=False))
             idle = self._asking is None and not self.departures.busy
-            if self._lines is not None and self._names and idle:
-                self._lines.free(*self._names)
-                self._names.clear()
+            if idle:
+                self._asks.free_lines()
         finally:
             self._returning = None
-
-    async def _given_back(self, held: Held) -> bool:
-        """Give a slot back, and keep its line for the next one who may have it."""
-        if held.line is not None:
-            if held.least is Priority.BULK:
-                self._names.append(held.line)
-            elif self._lines is not None:
-                self._lines.free(held.line)
-        return held.reservation is None or await self._taken_back(held.reservation)
-
-    async def _taken_back(self, reservation: Reservation) -> bool:
-        try:
-            async with asyncio.timeout(ANSWER_WITHIN):
-                return await self._store.give_back(reservation)
-        except Exception as error:  # noqa: BLE001 -- whatever a store raises: it is gone
-            _log.debug("a slot could not be given back (%s)", type(error).__name__)
-            return False
 
     def _keep(self, held: Held) -> None:
         self._held = sorted([*self._held, held], key=lambda each: each.at)

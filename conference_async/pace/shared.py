@@ -17,12 +17,13 @@ import attrs
 from conference_async.backoff import Backoff
 from conference_async.errors import ConfigurationError
 from conference_async.home import Home
+from conference_async.pace.asking import ANSWER_WITHIN
 from conference_async.pace.contract import LimitSnapshot, LookAtCalls, Turn, check_cps
 from conference_async.pace.departures import line_of
 from conference_async.pace.keeping import Lines
 from conference_async.pace.line import Priority
 from conference_async.pace.lines import LineNews, LineStore, check_lines
-from conference_async.pace.reserving import ANSWER_WITHIN, Reservations
+from conference_async.pace.reserving import Reservations
 from conference_async.pace.schedule import Slowdown
 from conference_async.pace.slots import Reservation, SlotStore
 
@@ -37,9 +38,11 @@ class SharedLimit:
     """At most `cps` creates per second in all processes that share a store, evenly spaced.
 
     Each process keeps its own line, interactive before bulk, and reserves one slot per create in
-    one round trip: none is polled for, and a cancelled create wastes none. The store's clock
-    rules. Each second sees ``ceil(cps)`` starts, and one more where wake-ups differ by up to one
-    interval; a create that wakes up later than that takes another slot.
+    one round trip: none is polled for, and a cancelled create wastes none. However many processes
+    dial in bulk, an interactive create waits for one slot and a half at most, or for two fifths of
+    a second where that is longer. The store's clock rules. Each second sees ``ceil(cps)`` starts,
+    and one more where wake-ups differ by up to one interval; a create that wakes up later than that
+    takes another slot.
 
     While the store is gone creates wait, until their deadline if they have one and without end if
     not; nothing is sent unpaced. A store that comes back empty learns how far slots were given
@@ -210,7 +213,8 @@ class SharedLimit:
         if reservations is None:
             return 0.0
         now = self._home.now
-        return max(0.0, reservations.due(reservations.departures.ahead(priority), now) - now)
+        ahead = reservations.departures.ahead(priority)
+        return max(0.0, reservations.due(priority, ahead, now) - now)
 
     def observe(self, queue_time: int) -> None:
         """Take note of a ``queue_time`` in milliseconds that the service reported, for all."""

@@ -5,7 +5,7 @@ so that no machine's clock matters.
 """
 
 import math
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import attrs
 
@@ -23,6 +23,30 @@ STEP_BACK = 1 * SECOND
 
 
 @attrs.frozen(kw_only=True)
+class Queuing:
+    """What a process says that asks for a slot for a bulk create.
+
+    So that an interactive create finds a slot that is near, bulk creates have theirs only shortly
+    before. Their processes are told which slot will be about theirs, and ask when that is near; the
+    answer says which will be the next.
+    """
+
+    within: float
+    """How many seconds from now the slot may begin at most."""
+
+    told: bool = False
+    """Whether it was told of a slot. If not it has none before those who were."""
+
+    more: bool = False
+    """Whether it will ask for another slot, too."""
+
+    @property
+    def near(self) -> int:
+        """The microseconds of `within`."""
+        return math.ceil(self.within * SECOND)
+
+
+@attrs.frozen(kw_only=True)
 class Reservation:
     """One slot of the account's pace, ours until it is used, given back or too late."""
 
@@ -31,6 +55,12 @@ class Reservation:
 
     slot: int
     """The instant of the slot in microseconds of the store's clock, which may begin anywhere."""
+
+    taken: bool = True
+    """Whether the slot is ours. If not, it is the one that is expected."""
+
+    expected: int | None = None
+    """When about the next slot begins that a bulk create can have; None if none was asked for."""
 
     after: int = 0
     """The instant of the slot after it, by which the store knows whether another was taken."""
@@ -86,6 +116,18 @@ class SlotStore(Protocol):
         ...
 
 
+@runtime_checkable
+class QueueStore(Protocol):
+    """What a store has beside a `SlotStore` so that bulk creates hold up no interactive one.
+
+    A store that keeps a `Pace` has only to hand `queuing` on to `Pace.reserve`.
+    """
+
+    async def reserve_queued(self, *, cps: float, floor: float, queuing: Queuing) -> Reservation:
+        """Take the next slot if it is near enough, as `SlotStore.reserve` does, or none."""
+        ...
+
+
 @attrs.frozen(kw_only=True)
 class Pace:
     """The one row that a store keeps for an account."""
@@ -111,9 +153,12 @@ class Pace:
     changed: int = 0
     """When `factor` was last changed; 0 if never."""
 
+    told: int = 0
+    """The instant after the last slot that somebody was told to ask for when it is near."""
+
     @staticmethod
     def reserve(
-        row: "Pace | None", *, now: int, cps: float, floor: float
+        row: "Pace | None", *, now: int, cps: float, floor: float, queuing: Queuing | None = None
     ) -> tuple["Pace", Reservation]:
         """Return the row after taking the next slot, and the slot.
 
@@ -122,22 +167,61 @@ class Pace:
             now: What the store's clock says, read while the row was locked.
             cps: As for `SlotStore.reserve`.
             floor: As for `SlotStore.reserve`.
+            queuing: As for `QueueStore.reserve_queued`; None to take the slot, near or not.
         """
-        if row is None or row.seen > now + STEP_BACK:
+        fresh = row is None or row.seen > now + STEP_BACK
+        if row is None or fresh:
             slot = now + math.ceil(floor * SECOND) + (STEP_BACK if row else 0)
             row = Pace(after=slot, seen=now, cps=cps, held_until=slot)
         slot = max(now, row.after)
         if cps <= row.cps or now > row.held_until:
             row = attrs.evolve(row, cps=cps, held_until=slot + LOWEST_HOLDS)
-        row = attrs.evolve(row, seen=now, after=slot + math.ceil(SECOND / (row.cps * row.factor)))
-        return row, Reservation(
-            wait=(slot - now) / SECOND,
+        # Where no slot is taken yet, whoever was told of one did not ask for it: all that is void.
+        told = row.told if row.after > now else 0
+        taken = (
+            fresh
+            or queuing is None
+            or (slot - now <= queuing.near and (queuing.told or told <= row.after))
+        )
+        after = slot + row.interval if taken else row.after
+        if queuing and (queuing.more or not taken):
+            told = max(after, told) + row.interval
+        row = attrs.evolve(row, seen=now, after=after, told=told)
+        return row, row.answer(slot if taken else row.last_told, queuing)
+
+    @property
+    def interval(self) -> int:
+        """The microseconds between two slots."""
+        return math.ceil(SECOND / (self.cps * self.factor))
+
+    @property
+    def last_told(self) -> int:
+        """The last slot that somebody was told to ask for."""
+        return self.told - self.interval
+
+    def answer(
+        self, slot: int, queuing: Queuing | None = None, asked: float | None = None
+    ) -> Reservation:
+        """Return what whoever asked is told, from the row as it was written.
+
+        Args:
+            slot: The slot that was taken, or `last_told`.
+            queuing: What was asked.
+            asked: As in `Reservation`.
+        """
+        taken = slot < self.after
+        told = queuing is not None and (queuing.more or not taken)
+        return Reservation(
+            wait=(slot - self.seen) / SECOND,
             slot=slot,
-            after=row.after,
-            cps=row.cps,
-            factor=row.factor,
-            queue_time=row.queue_time,
-            unchanged=max(0, now - row.changed) / SECOND,
+            taken=taken,
+            expected=self.last_told if told else None,
+            after=self.after,
+            cps=self.cps,
+            factor=self.factor,
+            queue_time=self.queue_time,
+            unchanged=max(0, self.seen - self.changed) / SECOND,
+            asked=asked,
         )
 
     def give_back(self, reservation: Reservation) -> "Pace | None":

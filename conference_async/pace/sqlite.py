@@ -12,7 +12,7 @@ import attrs
 
 from conference_async.pace.lines import LineBook, LineCount, LineNews, LineWish
 from conference_async.pace.shared import SharedLimit
-from conference_async.pace.slots import SECOND, Pace, Reservation, check_account
+from conference_async.pace.slots import SECOND, Pace, Queuing, Reservation, check_account
 from conference_async.sharing import Share
 from conference_async.sqlite.file import SQLiteFile
 from conference_async.sqlite.handle import absolute
@@ -33,6 +33,12 @@ CREATE TABLE IF NOT EXISTS conference_async_pace (
     changed INTEGER NOT NULL
 ) WITHOUT ROWID
 """
+_QUEUE = """
+CREATE TABLE IF NOT EXISTS conference_async_queue (
+    account TEXT PRIMARY KEY,
+    told INTEGER NOT NULL
+) WITHOUT ROWID
+"""
 _LINES = """
 CREATE TABLE IF NOT EXISTS conference_async_lines (
     account TEXT PRIMARY KEY,
@@ -41,11 +47,14 @@ CREATE TABLE IF NOT EXISTS conference_async_lines (
 """
 _READ_LINES = "SELECT book FROM conference_async_lines WHERE account = ?"
 _WRITE_LINES = "INSERT OR REPLACE INTO conference_async_lines VALUES (?, ?)"
+_FIELDS = tuple(field.name for field in attrs.fields(Pace))
 _READ = """
-SELECT after, seen, cps, held_until, factor, queue_time, changed
-FROM conference_async_pace WHERE account = ?
+SELECT after, seen, cps, held_until, factor, queue_time, changed,
+    coalesce(told, 0)
+FROM conference_async_pace LEFT JOIN conference_async_queue USING (account) WHERE account = ?
 """
 _WRITE = "INSERT OR REPLACE INTO conference_async_pace VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+_WRITE_QUEUE = "INSERT OR REPLACE INTO conference_async_queue VALUES (?, ?)"
 
 R = TypeVar("R")
 
@@ -55,6 +64,7 @@ def _prepare(file: sqlite3.Connection) -> None:
     # A slot that a power cut forgets is long past when the machine is back.
     file.execute("PRAGMA synchronous = OFF")
     file.execute(_TABLE)
+    file.execute(_QUEUE)
     file.execute(_LINES)
 
 
@@ -111,10 +121,16 @@ class SQLiteStore:
 
     async def reserve(self, *, cps: float, floor: float) -> Reservation:
         """Take the next slot, as `SlotStore` says."""
+        return await self.reserve_queued(cps=cps, floor=floor, queuing=None)
+
+    async def reserve_queued(
+        self, *, cps: float, floor: float, queuing: Queuing | None
+    ) -> Reservation:
+        """Take the next slot if it is near, as `QueueStore` says."""
 
         def take(row: Pace | None) -> tuple[Pace, Reservation]:
             """Return the row with one slot less, and the slot."""
-            return Pace.reserve(row, now=_now(), cps=cps, floor=floor)
+            return Pace.reserve(row, now=_now(), cps=cps, floor=floor, queuing=queuing)
 
         return attrs.evolve(await self._change(take), asked=self._asked)
 
@@ -151,7 +167,9 @@ class SQLiteStore:
             self._write_book(file, book)
             if not count.taken:
                 return count, None
-            row, reservation = Pace.reserve(self._row(file), now=now, cps=cps, floor=floor)
+            row, reservation = Pace.reserve(
+                self._row(file), now=now, cps=cps, floor=floor, queuing=wish.queuing
+            )
             self._write_row(file, row)
             return count, reservation
 
@@ -209,10 +227,11 @@ class SQLiteStore:
 
     def _row(self, file: sqlite3.Connection) -> Pace | None:
         values = file.execute(_READ, [self._account]).fetchone()
-        return None if values is None else _pace(*values)
+        return None if values is None else Pace(**dict(zip(_FIELDS, values, strict=True)))
 
     def _write_row(self, file: sqlite3.Connection, row: Pace) -> None:
-        file.execute(_WRITE, [self._account, *_values(row)])
+        file.execute(_WRITE, [self._account, *(getattr(row, name) for name in _FIELDS[:-1])])
+        file.execute(_WRITE_QUEUE, [self._account, row.told])
 
     def _book(self, file: sqlite3.Connection) -> LineBook:
         kept = file.execute(_READ_LINES, [self._account]).fetchone()
@@ -223,32 +242,6 @@ class SQLiteStore:
 
     def __repr__(self) -> str:
         return f"{str(self._path)!r} account={self._account!r}"
-
-
-def _pace(
-    after: int, seen: int, cps: float, held_until: int, factor: float, queue_time: int, changed: int
-) -> Pace:
-    return Pace(
-        after=after,
-        seen=seen,
-        cps=cps,
-        held_until=held_until,
-        factor=factor,
-        queue_time=queue_time,
-        changed=changed,
-    )
-
-
-def _values(row: Pace) -> tuple[int | float, ...]:
-    return (
-        row.after,
-        row.seen,
-        row.cps,
-        row.held_until,
-        row.factor,
-        row.queue_time,
-        row.changed,
-    )
 
 
 class SQLiteLimit(SharedLimit):

@@ -25,14 +25,15 @@ SECONDS = float(os.environ.get("CONFERENCE_ASYNC_TEST_SECONDS", "4"))
 """How long processes share a pace; with 20 or more, and ``-rP`` to see it, a measurement."""
 
 
+@pytest.mark.parametrize("priority", ["INTERACTIVE", "BULK"])
 @pytest.mark.parametrize(("processes", "cps"), [(4, 10), (4, 30), (16, 10), (16, 30)])
 def test_processes_share_one_pace(
-    dial: Dial, place: tuple[str, str], processes: int, cps: int
+    dial: Dial, place: tuple[str, str], processes: int, cps: int, priority: str
 ) -> None:
     """Together they keep the rate, evenly and fairly, in about one round trip per create."""
-    run = dial(place, processes=processes, cps=cps, seconds=SECONDS)
+    run = dial(place, processes=processes, cps=cps, seconds=SECONDS, priority=priority)
 
-    print(place[0], processes, "processes at", cps, "CPS:", run.told)
+    print(place[0], processes, "processes at", cps, "CPS,", priority, run.told)
     assert not run.errors
     assert run.most_in_a_second <= cps + run.at_most
     if run.calm:
@@ -43,11 +44,22 @@ def test_processes_share_one_pace(
     assert run.trips <= 1.1 * len(run.starts) + 3 * processes
 
 
-def test_a_storm_of_cancellations_keeps_the_rate(dial: Dial, place: tuple[str, str]) -> None:
+@pytest.mark.parametrize("priority", ["INTERACTIVE", "BULK"])
+def test_a_storm_of_cancellations_keeps_the_rate(
+    dial: Dial, place: tuple[str, str], priority: str
+) -> None:
     """Everybody gives up again and again, and the slots are used all the same."""
-    run = dial(place, processes=4, cps=20, seconds=SECONDS, waiters=25, patience=0.3)
+    run = dial(
+        place,
+        processes=4,
+        cps=20,
+        seconds=SECONDS,
+        waiters=25,
+        patience=0.3,
+        priority=priority,
+    )
 
-    print(place[0], "in a storm:", run.told)
+    print(place[0], "in a storm,", priority, run.told)
     assert not run.errors
     assert run.most_in_a_second <= 20 + run.at_most
     assert len(run.between(1, SECONDS)) >= (SECONDS - 1) * 20 * BUSY - 1 or not run.calm

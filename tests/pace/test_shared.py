@@ -14,7 +14,7 @@ from conference_async.errors import ConfigurationError
 from conference_async.pace.contract import Limit
 from conference_async.pace.line import Priority, next_ticket
 from conference_async.pace.shared import SharedLimit
-from conference_async.pace.slots import Pace, Reservation
+from conference_async.pace.slots import Pace, Queuing, Reservation
 
 pytestmark = pytest.mark.looptime
 
@@ -30,6 +30,7 @@ class Store:
         self.calls: list[str] = []
         self.asked: list[float] = []
         self.closed = 0
+        self.refused = 0
         self.clock_error = 0.0
         self.frozen = asyncio.Event()
         self.frozen.set()
@@ -52,8 +53,17 @@ class Store:
 
     async def reserve(self, *, cps: float, floor: float) -> Reservation:
         """Take the next slot."""
+        return await self.reserve_queued(cps=cps, floor=floor, queuing=None)
+
+    async def reserve_queued(
+        self, *, cps: float, floor: float, queuing: Queuing | None
+    ) -> Reservation:
+        """Take the next slot if it is near."""
         async with self._trip("reserve") as now:
-            self.row, reservation = Pace.reserve(self.row, now=now, cps=cps, floor=floor)
+            self.row, reservation = Pace.reserve(
+                self.row, now=now, cps=cps, floor=floor, queuing=queuing
+            )
+        self.refused += not reservation.taken
         return reservation
 
     async def give_back(self, reservation: Reservation) -> bool:

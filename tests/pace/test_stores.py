@@ -27,7 +27,7 @@ from conference_async.pace.line import Priority, next_ticket
 from conference_async.pace.postgres import PostgresLimit
 from conference_async.pace.redis import RedisLimit
 from conference_async.pace.shared import SharedLimit
-from conference_async.pace.slots import SECOND, STEP_BACK, Pace, Reservation
+from conference_async.pace.slots import SECOND, STEP_BACK, Pace, QueueStore, Queuing, Reservation
 from conference_async.pace.sqlite import SQLiteLimit
 from tests.conftest import UNMEASURED
 
@@ -83,20 +83,32 @@ async def test_the_arithmetic_is_that_of_the_row(make: Callable[..., SharedLimit
     chance = random.Random(1)
     async with make() as limit:
         store, row, last = limit._store, None, None
+        assert isinstance(store, QueueStore)
         await store.open()
         await store.report(factor=0.5, queue_time=100)  # there is no row yet: nothing to say
         assert not await store.give_back(Reservation(wait=0, slot=1, after=2, cps=1))
-        for _ in range(60):
-            match chance.choice(["reserve", "reserve", "give_back", "report"]):
-                case "reserve":
+        for _ in range(120):
+            match chance.choice(["reserve", "queue", "queue", "give_back", "report"]):
+                case "reserve" | "queue" as what:
                     cps = chance.choice([1.0, 2.5, 7.3, 29.97, 30.0])
                     floor = chance.choice([0.0, 0.25])
-                    last = await store.reserve(cps=cps, floor=floor)
+                    queuing = None
+                    if what == "reserve":
+                        last = await store.reserve(cps=cps, floor=floor)
+                    else:
+                        queuing = Queuing(
+                            within=chance.choice([0.1, 1.0, 4.0, 1e9]),
+                            told=chance.choice([False, True]),
+                            more=chance.choice([False, True]),
+                        )
+                        last = await store.reserve_queued(cps=cps, floor=floor, queuing=queuing)
                     now = last.slot - round(last.wait * SECOND)
-                    row, expected = Pace.reserve(row, now=now, cps=cps, floor=floor)
+                    row, expected = Pace.reserve(
+                        row, now=now, cps=cps, floor=floor, queuing=queuing
+                    )
                     expected = attrs.evolve(expected, unchanged=last.unchanged)  # by its clock
                     assert last == expected
-                case "give_back" if last and row:
+                case "give_back" if last and last.taken and row:
                     freed = row.give_back(last)
                     assert await store.give_back(last) == (freed is not None)
                     row = freed or row

@@ -37,7 +37,7 @@ class Slots:
         self.lines: dict[Priority, int] | None = None
         self.asked_for_a_line = 0
 
-    def due(self, ahead: int, now: float) -> float:  # noqa: ARG002 -- the protocol's signature
+    def due(self, priority: Priority, ahead: int, now: float) -> float:  # noqa: ARG002 -- the protocol's signature
         """Return the instant of the slot of that number, or that one is due."""
         return ahead / self.rate if ahead else -math.inf
 
@@ -263,7 +263,7 @@ async def test_whoever_turns_back_makes_room_for_one(priority: Priority) -> None
 
 
 async def test_a_bulk_create_makes_room_for_somebody_one_slot_sooner() -> None:
-    """At the wire it waits behind, which it could not in line."""
+    """It goes back in line, and has the front again when nobody is before it."""
     scene = Scene()
     scene.slots.rate = 2.0
     for number in range(2):
@@ -274,9 +274,9 @@ async def test_a_bulk_create_makes_room_for_somebody_one_slot_sooner() -> None:
     await scene.stand("bot", await scene.set_out())
 
     assert asyncio.get_running_loop().time() == 0.5
-    assert behind.done()
-    assert (await behind).let_go
+    assert not behind.done()
     await scene.let_leave(3)
+    assert (await behind).let_go
     assert scene.started == ["bulk0", "bot", "bulk1"]
 
 
@@ -311,7 +311,7 @@ async def test_a_create_that_never_set_out_takes_nothing_from_the_plan() -> None
 
 
 async def test_after_a_stall_nobody_joins_those_at_the_wire_without_need() -> None:
-    """The line waits until they have left, but for a bulk create that is in the way."""
+    """The line waits until they have left, and a bulk create that is in the way steps aside."""
     scene = Scene()
     for number in range(5):
         await scene.stand(f"bulk{number}", await scene.set_out(Priority.BULK))
@@ -324,12 +324,11 @@ async def test_after_a_stall_nobody_joins_those_at_the_wire_without_need() -> No
 
     await scene.stand("bot", await scene.set_out())
     assert asyncio.get_running_loop().time() == 4.5
-    assert behind.done()
-    assert (await behind).let_go
+    assert not behind.done()
     assert await scene.let_leave(2) == ["bulk0", "bot"]  # whoever is at the head of it stays there
-    for task in (*scene.tasks, last):
+    for task in (*scene.tasks, behind, last):
         task.cancel()
-    await asyncio.wait([*scene.tasks, last])
+    await asyncio.wait([*scene.tasks, behind, last])
 
 
 async def test_a_bulk_create_that_waits_for_a_line_lets_an_interactive_one_pass() -> None:

@@ -12,6 +12,8 @@ from conference_async.dialer.ledger.postgres import PostgresLedger
 from conference_async.dialer.workers.cluster_dialer import ClusterDialer
 from conference_async.dialer.workers.shared_campaign import SharedCampaign
 from conference_async.errors import ConfigurationError
+from conference_async.pace.postgres import PostgresStore
+from conference_async.pace.slots import Queuing
 
 FIRST = """
 CREATE TABLE IF NOT EXISTS conference_async_campaign (
@@ -95,6 +97,30 @@ async def test_an_older_table_set_is_upgraded_in_place(bare_postgres: Any) -> No
         await campaign.resume()
         counts = await ledger.counts()
     assert (counts[State.PLANNED], counts[State.SKIPPED]) == (1, 1)
+
+
+async def test_a_pace_without_a_queue_is_given_one(bare_postgres: Any) -> None:
+    """Slots that were given out before the upgrade are not given out again."""
+    dsn = bare_postgres.where
+    await ClusterDialer.set_up(dsn)
+    async with await AsyncConnection.connect(dsn, autocommit=True) as database:
+        await database.execute("COMMENT ON TABLE conference_async_pace IS 'conference_async 1'")
+        await database.execute("ALTER TABLE conference_async_pace DROP COLUMN told")
+        await database.execute(
+            "INSERT INTO conference_async_pace (account, slot, after, seen, cps, held_until)"
+            " SELECT 'AC', now, now + 100000000, now, 1, now + 200000000"
+            " FROM (SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS now) AS it"
+        )
+    store = PostgresStore(dsn, account="AC")
+    with pytest.raises(ConfigurationError, match=r"is of conference_async 1, .* cluster set-up"):
+        await store.open()
+    await ClusterDialer.set_up(dsn)
+
+    await store.open()
+    bulk = await store.reserve_queued(cps=1, floor=0, queuing=Queuing(within=1))
+    await store.aclose()
+    assert not bulk.taken
+    assert 90 < bulk.wait <= 100
 
 
 async def test_tables_without_rules_are_given_them(bare_postgres: Any) -> None:

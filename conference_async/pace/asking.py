@@ -1,0 +1,112 @@
+"""What one process asks of the store: a slot, and a line with it where lines are counted."""
+
+import asyncio
+import logging
+
+import attrs
+
+from conference_async.pace.held import Held
+from conference_async.pace.keeping import Lines, new_name
+from conference_async.pace.line import Priority
+from conference_async.pace.lines import LineStore
+from conference_async.pace.slots import QueueStore, Queuing, Reservation, SlotStore
+
+ANSWER_WITHIN = 2.0
+"""Seconds that a store may take to answer; after that it counts as gone."""
+
+_log = logging.getLogger("conference_async.pace")
+
+
+class Asking:
+    """The questions to a store, and the lines that are ours without a slot.
+
+    Args:
+        store: Where slots come from.
+        cps: The calls per second that this process was given.
+        lines: What is known of lines; None where they are not counted.
+    """
+
+    def __init__(self, store: SlotStore, cps: float, lines: Lines | None) -> None:
+        self.none_for: Priority | None = None
+        """The first priority for which there is no line, nor for those after it."""
+        self.queues: bool = isinstance(store, QueueStore)
+        """Whether the store lets bulk creates queue."""
+        self._store = store
+        self._cps = cps
+        self._lines = lines
+        # Those that are ours, or may be, and who may use them, as far as that is known.
+        self._names: dict[str, Priority | None] = {}
+
+    @property
+    def has_lines(self) -> bool:
+        """Whether a line may be ours that has no slot."""
+        return bool(self._names)
+
+    def refused(self, priority: Priority) -> bool:
+        """Return whether there was no line for a create of a priority when that was asked."""
+        return self.none_for is not None and priority >= self.none_for
+
+    async def slot(
+        self, *, floor: float, priority: Priority, queuing: Queuing | None
+    ) -> tuple[Reservation | None, str | None, Priority]:
+        """Ask for a slot, and for a line where they are counted.
+
+        Args:
+            floor: As for `SlotStore.reserve`.
+            priority: The first of those who wait: whose lines it may be.
+            queuing: As for `QueueStore.reserve_queued`; None if it is for an interactive create.
+
+        Returns:
+            The slot, None if there is no line; the line's name; who may use it.
+        """
+        lines, store = self._lines, self._store
+        if lines is None or not isinstance(store, LineStore):
+            if queuing is not None and isinstance(store, QueueStore):
+                slot = await store.reserve_queued(cps=self._cps, floor=floor, queuing=queuing)
+            else:
+                slot = await store.reserve(cps=self._cps, floor=floor)
+            return slot, None, Priority.BULK
+        # A name whose answer was lost may be of a line that is ours: it is asked for again.
+        self._names = self._names or {new_name(): None}
+        name = next(reversed(self._names))
+        wish = attrs.evolve(lines.wish(priority, name), queuing=queuing)
+        count, reservation = await store.reserve_with_line(cps=self._cps, floor=floor, wish=wish)
+        lines.count = count
+        if reservation is None:
+            self.none_for = priority
+            if count.look:
+                lines.look()
+            return None, None, priority
+        self.none_for = None
+        least = self._names.pop(name)
+        if least is None:
+            least = Priority.BULK if lines.for_all(count) else Priority.INTERACTIVE
+        if not reservation.taken:
+            self._names[name] = least
+        return reservation, name, least
+
+    async def give_back(self, held: Held) -> bool:
+        """Give a slot back, and keep its line for the next one who may have it.
+
+        Returns:
+            Whether the store took it.
+        """
+        if held.line is not None:
+            if held.least is Priority.BULK:
+                self._names[held.line] = held.least
+            elif self._lines is not None:
+                self._lines.free(held.line)
+        if held.reservation is None:
+            return True
+        try:
+            async with asyncio.timeout(ANSWER_WITHIN):
+                return await self._store.give_back(held.reservation)
+        except Exception as error:  # noqa: BLE001 -- whatever a store raises: it is gone
+            _log.debug("a slot could not be given back (%s)", type(error).__name__)
+            return False
+
+    def free_lines(self) -> None:
+        """Let others have the lines that have no slot."""
+        if self._lines is not None and self._names:
+            self._lines.free(*self._names)
+            self._names.clear()
