@@ -87,8 +87,13 @@ class SQLiteFile(Rooted):
         return await self.in_thread(lambda: self.do(work))
 
     async def in_thread(self, call: Callable[[], T]) -> T:
-        """Call a function in the thread, and return what it returns."""
-        return await asyncio.shield(self.submit(call))
+        """Call a function in the thread, and return what it returns.
+
+        It is called also if the caller is cancelled; what it raises is nobody's then.
+        """
+        answer = self.submit(call)
+        answer.add_done_callback(_seen)
+        return await asyncio.shield(answer)
 
     def submit(self, call: Callable[[], T]) -> asyncio.Future[T]:
         """Let a function be called in the thread, after all that was asked for before."""
@@ -139,3 +144,9 @@ class SQLiteFile(Rooted):
                 _parents.append(self._handle)
             self._handle = self._closing = self._thread = None
             self._process = os.getpid()
+
+
+def _seen(answer: asyncio.Future[Any]) -> None:
+    """Let nothing be logged of a failure that nobody waited for."""
+    if not answer.cancelled():
+        answer.exception()
