@@ -332,6 +332,11 @@ class ConferenceClient:
         looked: Callable[[Look], object] = lambda _: None,
     ) -> Participant | None:
         """Do what `OutcomeUnknown.reconcile` says, which is the way to ask for it."""
+        if unknown.account_sid not in {None, self.account_sid}:
+            raise ConfigurationError(
+                f"the create was one of the account {unknown.account_sid}, and nothing of it can "
+                f"be seen in {self.account_sid}; ask with a client of that account"
+            )
         if unknown.sought is not None:
             return await Search(self._sender, cast("Sought", unknown.sought), looked=looked).once()
         if unknown.label is None and None in (to, from_, unknown.sent_at):

@@ -131,6 +131,7 @@ class OutcomeUnknown(ConferenceError):
     Attributes:
         conference: The conference SID or friendly name that the create addressed.
         label: The label that every attempt carried, or None where labels were turned off.
+        account_sid: The account that the create was made for, or None if it is not known.
         attempts: How many attempts were made.
         sent_at: When the first attempt in doubt was sent, by this machine's clock, in UTC.
         evidence: What was looked at, when, and what it held; `reconcile` adds to it.
@@ -138,6 +139,7 @@ class OutcomeUnknown(ConferenceError):
     """
 
     sought: object | None = None
+    account_sid: str | None = None  # one that was pickled before this was kept has none
 
     def __init__(
         self,
@@ -146,6 +148,7 @@ class OutcomeUnknown(ConferenceError):
         conference: str,
         label: str | None,
         attempts: int,
+        account_sid: str | None = None,
         sent_at: datetime | None = None,
         evidence: Iterable[Look] = (),
         request_id: str | None = None,
@@ -162,6 +165,7 @@ class OutcomeUnknown(ConferenceError):
         super().__init__(f"{message}.{seen} {advice}", request_id=request_id)
         self.conference = conference
         self.label = label
+        self.account_sid = account_sid
         self.attempts = attempts
         self.sent_at = sent_at
 
@@ -192,7 +196,8 @@ class OutcomeUnknown(ConferenceError):
 
         Raises:
             ConfigurationError: The create carried no label, and its numbers are not known, so
-                there is nothing to look for.
+                there is nothing to look for; or the client is of another account, whose call log
+                cannot show it.
             LabelInUse: Somebody who came before carries the label, so this create placed nothing.
             ConferenceError: The look-up itself failed.
         """

@@ -316,6 +316,7 @@ class Creation:
             f"create in {self._conference!r} with label {self._label!r}: {what}",
             conference=self._conference,
             label=self._label,
+            account_sid=self._sender.account_sid,
             attempts=len(self._operation.ended),
             sent_at=datetime.now(UTC) - self._sent_ago(),
             evidence=search.looks if search is not None else (),

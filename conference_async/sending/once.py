@@ -317,6 +317,7 @@ class Once:
             f"{what}; the same key may be asked again, and dials again only as retry_unknown= says",
             conference=self._conference,
             label=known.label,
+            account_sid=self._sender.account_sid,
             attempts=known.attempts,
             sent_at=known.sent_at,
             evidence=() if search is None else search.looks,

@@ -221,6 +221,29 @@ async def test_without_labels_the_call_log_is_all_there_is(
     assert travelled.evidence[-1].held == "early"  # no clock of another process is trusted so far
 
 
+async def test_another_account_is_not_asked_what_became_of_a_create(
+    client: ConferenceClient, emulator: Emulator
+) -> None:
+    """Its call log is empty, which would pass for proof that nobody was called."""
+    emulator.visibility_lag = emulator.call_log_lag = 3600
+    emulator.faults.add(Fault.PLACE_THEN_500)
+    with pytest.raises(OutcomeUnknown) as caught:
+        await dial(client.with_options(deadline=2).conferences("standup"))
+    travelled = pickle.loads(pickle.dumps(caught.value))
+    async with Emulator() as another:
+        stranger = ConferenceClient(
+            Credentials(another.account_sid, another.auth_token), base_url=another.base_url
+        )
+        async with stranger:
+            for error in (caught.value, travelled):
+                with pytest.raises(ConfigurationError, match="ask with a client of that account"):
+                    await error.reconcile(stranger, to=TO, from_=FROM)
+                assert not error.absent
+
+    assert travelled.account_sid == emulator.account_sid
+    assert emulator.rings(TO) == 1
+
+
 async def test_a_refusal_is_a_refusal(client: ConferenceClient, emulator: Emulator) -> None:
     """The service's answer is kept: code, help page, request id; nobody was dialled."""
     with pytest.raises(ConferenceNotActive) as caught:

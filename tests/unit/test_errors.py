@@ -31,6 +31,7 @@ VALUES: dict[str, object] = {
     "estimate": 2.5,
     "conference": "standup",
     "label": "alice",
+    "account_sid": "AC" + "1" * 32,
     "attempts": 3,
     "call_sid": "CA" + "1" * 32,
     "reason": f"{NUMBER} hung up",
