@@ -13,7 +13,7 @@ from conference_async.bounds import check_count
 from conference_async.conferences import Conferences
 from conference_async.credentials import Credentials
 from conference_async.errors import ConfigurationError, InvalidParameter, OutcomeUnknown
-from conference_async.hosts import resolve_base_url
+from conference_async.hosts import resolve_base_url, service_of
 from conference_async.keywords import signature_with
 from conference_async.looks import Look
 from conference_async.models import Participant
@@ -183,7 +183,7 @@ class ConferenceClient:
             limit=limit if limit is not None else self._claim(credentials.account_sid, cps),
             congestion=Congestion(max_concurrency, retry),
             account_sid=credentials.account_sid,
-            register=Register.of(credentials.account_sid, self.base_url),
+            register=Register.of(credentials.account_sid, service_of(self.base_url)),
             options=options,
         )
 
@@ -192,7 +192,7 @@ class ConferenceClient:
             self._sender = attrs.evolve(self._sender, lines=lines)
 
     def _claim(self, account_sid: str, cps: float) -> Limit:
-        return ACCOUNT_LIMITS.claim((account_sid, self.base_url), cps, self)
+        return ACCOUNT_LIMITS.claim((account_sid, service_of(self.base_url)), cps, self)
 
     @property
     def account_sid(self) -> str:
@@ -356,7 +356,7 @@ class ConferenceClient:
     async def aclose(self) -> None:
         """Close the client's own connections; a borrowed session and a view's client stay open."""
         if self._view_of is None:
-            ACCOUNT_LIMITS.release((self.account_sid, self.base_url), self)
+            ACCOUNT_LIMITS.release((self.account_sid, service_of(self.base_url)), self)
             await self._sender.aclose()
 
     async def __aenter__(self) -> Self:

@@ -73,6 +73,23 @@ def resolve_base_url(
     return f"https://api.{edge}.{region}.twilio.com" if edge else "https://api.us1.twilio.com"
 
 
+def service_of(base_url: str) -> str:
+    """Return what all base URLs that lead to one and the same account have in common.
+
+    The service has many hosts, one for each edge and region, and an account has its calls per
+    second once. Of any other server, such as an emulator, host, port and path tell.
+
+    Args:
+        base_url: What `resolve_base_url` returns.
+    """
+    parts = urlsplit(base_url)
+    host = (parts.hostname or "").rstrip(".")
+    if host.endswith(".twilio.com"):
+        return "twilio.com"
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    return f"{host}:{port}{parts.path}"
+
+
 def token_url(given: str | None, base_url: str) -> str:
     """Return the URL at which OAuth tokens are asked for.
 

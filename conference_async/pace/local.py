@@ -310,7 +310,7 @@ def _micros(now: float) -> int:
 
 
 class AccountLimits:
-    """One `CreateLimit` per account and host, shared by every client of this process.
+    """One `CreateLimit` per account and service, shared by every client of this process.
 
     Limits outlive their clients for as long as there is something to remember: a start that the
     next has to keep its distance from, or a queue that drains. While clients that are open at the

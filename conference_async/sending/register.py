@@ -94,9 +94,9 @@ class Register:
         self._sources: list[Source] = []
 
     @classmethod
-    def of(cls, account_sid: str, base_url: str) -> "Register":
+    def of(cls, account_sid: str, service: str) -> "Register":
         """Return those of an account, which all its clients in this process share."""
-        return _ACCOUNTS.setdefault((account_sid, base_url), cls())
+        return _ACCOUNTS.setdefault((account_sid, service), cls())
 
     def sending(self, to: str, key: Key) -> Sent:
         """Take note that a create to a number leaves now."""

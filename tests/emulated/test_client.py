@@ -574,3 +574,29 @@ def test_an_option_of_another_kind_is_refused(option: str, value: object, says: 
     options: dict[str, Any] = {"credentials": Credentials(ACCOUNT, TOKEN), option: value}
     with pytest.raises(ConfigurationError, match=says):
         ConferenceClient(**options, base_url=ELSEWHERE)
+
+
+@pytest.mark.parametrize(
+    ("one", "another", "shared"),
+    [
+        ({}, {"region": "us1", "edge": "ashburn"}, True),
+        ({}, {"edge": "dublin"}, True),
+        ({}, {"base_url": "https://API.twilio.com:443/"}, True),
+        ({"region": "ie1"}, {"base_url": "https://api.twilio.com."}, True),
+        ({"base_url": "http://127.0.0.1:80"}, {"base_url": "http://127.0.0.1/"}, True),
+        ({"base_url": "https://Gate.example/a"}, {"base_url": "https://gate.example:443/a"}, True),
+        ({"base_url": "https://gate.example/a"}, {"base_url": "https://gate.example/b"}, False),
+        ({"base_url": "http://127.0.0.1:8081"}, {"base_url": "http://127.0.0.1:8082"}, False),
+        ({}, {"base_url": "https://twilio.com.example"}, False),
+    ],
+)
+def test_an_account_has_one_pace_whatever_host_is_named(
+    one: dict[str, Any], another: dict[str, Any], shared: bool
+) -> None:
+    """Its calls per second are the account's, and not those of an edge."""
+    credentials = Credentials("AC" + "7" * 32, TOKEN)
+    first = ConferenceClient(credentials, cps=5, **one)
+    second = ConferenceClient(credentials, cps=5, **another)
+
+    assert (first.limit is second.limit) is shared
+    assert (first.register is second.register) is shared
