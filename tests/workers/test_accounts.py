@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import os
 import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -31,7 +32,9 @@ if TYPE_CHECKING:
 
     SceneOn: TypeAlias = Callable[[str], Awaitable[Scene]]
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(600)
+
+ACCOUNTS = int(os.environ.get("CONFERENCE_ASYNC_TEST_ACCOUNTS", "20"))
 
 COUNTED = 12.0
 """Seconds for which statements are counted."""
@@ -84,9 +87,9 @@ class House:
 
 @pytest.fixture
 async def house(own_postgres: "PostgresServer", scene_on: "SceneOn") -> House:
-    """Return a house of twenty accounts, in a database of its own."""
+    """Return a house of many accounts, in a database of its own."""
     scene = await scene_on(own_postgres.where)
-    return House(scene, [scene.emulator.add_account() for _ in range(20)])
+    return House(scene, [scene.emulator.add_account() for _ in range(ACCOUNTS)])
 
 
 async def test_one_worker_calls_for_many_accounts(house: House, people: "People") -> None:
@@ -115,6 +118,7 @@ async def test_one_worker_calls_for_many_accounts(house: House, people: "People"
     assert [len(account.starts) for account in (first, second, third)] == [3, 0, 2]
 
 
+@pytest.mark.sized
 async def test_a_worker_of_many_accounts_leaves_nothing(house: House, people: "People") -> None:
     """Its connections are few while it works; then there are no connections, clients or tasks."""
     seen = list[weakref.ref[ConferenceClient]]()
@@ -144,6 +148,7 @@ async def test_a_worker_of_many_accounts_leaves_nothing(house: House, people: "P
     assert [each() for each in seen] == [None] * len(house.accounts)
 
 
+@pytest.mark.sized
 async def test_a_worker_with_nothing_to_do_costs_a_statement_a_second(
     own_postgres: "PostgresServer", house: House, people: "People"
 ) -> None:
