@@ -124,6 +124,8 @@ class Fanout(Generic[T]):
 
         Whoever finds room sends before it awaits anything else, or leaves the room to the next.
         """
+        if not self._readers and not self._line:  # as mostly: it is asked for each event
+            return True
         # One that was dropped while it was full has woken nobody.
         self.wake()
         if not self._line and not self._is_full():

@@ -1,7 +1,7 @@
 """A log of events for many machines through PostgreSQL: a table, and a notification to look."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, LiteralString, Unpack
 
 from conference_async.errors import ConferenceError
@@ -95,8 +95,8 @@ SELECT coalesce(
 ) AS position
 """
 _READ: Final = """
-SELECT position, body FROM conference_async_event
-WHERE log = %(log)s AND position > %(after)s ORDER BY position LIMIT %(most)s
+SELECT position::text, body FROM conference_async_event AS event
+WHERE log = %(log)s AND event.position > %(after)s ORDER BY event.position LIMIT %(most)s
 """
 _PRUNE: Final[tuple[LiteralString, ...]] = (
     """
@@ -153,8 +153,8 @@ UPDATE conference_async_event_group SET position = %(position)s
 WHERE log = %(log)s AND name = %(name)s
 """
 _THESE: Final = """
-SELECT position, body FROM conference_async_event
-WHERE position = ANY(%(positions)s) ORDER BY position
+SELECT position::text, body FROM conference_async_event AS event
+WHERE event.position = ANY(%(positions)s) ORDER BY event.position
 """
 _RENEW: Final = """
 UPDATE conference_async_event_claim
@@ -227,11 +227,16 @@ class PostgresEventStore:
         ends = loop.time() + wait
         if wait and self._at_end == (after, self._listener.changed()):
             await self._listener.wait(self._listener.changed(), wait)  # it was the last, a look ago
+        values = {"log": self._name, "after": int(after), "most": most}
+
+        async def look(connection: "AsyncConnection[DictRow]") -> list[Entry]:
+            """Read what there is."""
+            return await _entries(connection, _READ, values)
+
         while True:
             changed = self._listener.changed() if wait else None
-            rows = await self._execute(_READ, self._reading, after=int(after), most=most)
-            if rows or changed is None or (left := ends - loop.time()) <= 0:
-                entries = [Entry(str(row["position"]), row["body"]) for row in rows]
+            entries = await self._reading.run(look, patience=_PATIENCE)
+            if entries or changed is None or (left := ends - loop.time()) <= 0:
                 if changed is not None and len(entries) < most:
                     self._at_end = entries[-1].position if entries else after, changed
                 return entries
@@ -248,7 +253,7 @@ class PostgresEventStore:
         """Claim entries, as `EventStore` says."""
         values = {"log": self._name, "name": group, "member": member, "lease": lease}
 
-        async def work(connection: "AsyncConnection[DictRow]") -> "list[DictRow]":
+        async def work(connection: "AsyncConnection[DictRow]") -> list[Entry]:
             """Move the group on, and read what is now the member's."""
             async with connection.transaction():
                 at = await (await connection.execute(_GROUP, values)).fetchone()
@@ -260,16 +265,15 @@ class PostgresEventStore:
                 )
                 if new := [row["position"] for row in await fresh.fetchall()]:
                     await connection.execute(_MOVE, {**values, "position": max(new)})
-                found = await connection.execute(_THESE, {"positions": positions + new})
-                return await found.fetchall()
+                return await _entries(connection, _THESE, {"positions": positions + new})
 
         loop = asyncio.get_running_loop()
         ends = loop.time() + wait
         while True:
             changed = self._listener.changed()
-            rows = await self._session.run(work, patience=_PATIENCE)
-            if rows or (left := ends - loop.time()) <= 0:
-                return [Entry(str(row["position"]), row["body"]) for row in rows]
+            entries = await self._session.run(work, patience=_PATIENCE)
+            if entries or (left := ends - loop.time()) <= 0:
+                return entries
             await self._listener.wait(changed, left)
 
     async def renew(self, group: str, member: str, positions: Sequence[str], lease: float) -> None:
@@ -300,6 +304,15 @@ class PostgresEventStore:
             return await cursor.fetchall() if cursor.description else []
 
         return await (session or self._session).run(work, patience=_PATIENCE)
+
+
+async def _entries(
+    connection: "AsyncConnection[DictRow]", statement: LiteralString, values: Mapping[str, object]
+) -> list[Entry]:
+    from psycopg.rows import args_row
+
+    cursor = connection.cursor(row_factory=args_row(Entry))
+    return await (await cursor.execute(statement, values)).fetchall()
 
 
 def _array(texts: Iterable[str]) -> str:

@@ -12,6 +12,9 @@ from conference_async.webhooks.events import Event
 from conference_async.webhooks.listeners import Listeners
 
 _PATIENCE = 60.0
+_BREATH = 50
+"""Events after which everything else has its turn: the past comes hundreds at a time."""
+
 _log = logging.getLogger("conference_async.webhooks")
 
 
@@ -101,7 +104,9 @@ class LogReader:
 
     async def _follow(self) -> None:
         async for batch in self._log.follow():
-            for event in batch.events:
+            for number, event in enumerate(batch.events, 1):
+                if number % _BREATH == 0:
+                    await asyncio.sleep(0)
                 while not await self._listeners.room(_PATIENCE):
                     _log.warning("the application is slow: reading the log of events waits")
                 self._listeners.hand_on(event)

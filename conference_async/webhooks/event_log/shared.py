@@ -154,20 +154,27 @@ class SharedEvents:
         """
         self._settle_in()
         position = await self._persistently(lambda: self._store.start(self._settings.since))
+        ahead: asyncio.Task[Sequence[Entry]] | None = None
         up_to_date = False
-        while True:
-            wait = _WAIT if up_to_date else 0.0
-            entries = await self._persistently(
-                partial(self._store.read, position, most=_BATCH, wait=wait)
-            )
-            was_up_to_date, up_to_date = up_to_date, len(entries) < _BATCH
-            if entries:
-                position = entries[-1].position
-            if entries or not was_up_to_date:
-                events = [event for each in entries if (event := _event(each)) is not None]
-                yield Batch(events, up_to_date)
-            if entries and up_to_date:
-                await asyncio.sleep(_TOGETHER)
+        try:
+            while True:
+                entries = await (ahead or self._read(position, wait=_WAIT if up_to_date else 0.0))
+                was_up_to_date, up_to_date = up_to_date, len(entries) < _BATCH
+                if entries:
+                    position = entries[-1].position
+                # The store finds what is next while this is handed on.
+                ahead = None if up_to_date else asyncio.create_task(self._read(position, wait=0.0))
+                if entries or not was_up_to_date:
+                    events = [event for each in entries if (event := _event(each)) is not None]
+                    yield Batch(events, up_to_date)
+                if entries and up_to_date:
+                    await asyncio.sleep(_TOGETHER)
+        finally:
+            if ahead is not None:
+                ahead.cancel()
+
+    async def _read(self, position: str, *, wait: float) -> Sequence[Entry]:
+        return await self._persistently(partial(self._store.read, position, most=_BATCH, wait=wait))
 
     async def handle(
         self, group: str, handler: Callable[[Event], Awaitable[object]], *, most: int = 10
