@@ -190,6 +190,7 @@ class ConferenceClient:
         lines = CountedLines.of(self._sender.limit, partial(look_at_calls, self._sender))
         if lines is not None:
             self._sender = attrs.evolve(self._sender, lines=lines)
+        self._conferences = Conferences(self._sender)
 
     def _claim(self, account_sid: str, cps: float) -> Limit:
         return ACCOUNT_LIMITS.claim((account_sid, service_of(self.base_url)), cps, self)
@@ -217,7 +218,7 @@ class ConferenceClient:
     @property
     def conferences(self) -> Conferences:
         """The account's conferences: ``client.conferences("standup")`` for one of them."""
-        return Conferences(self._sender)
+        return self._conferences
 
     def participant(self, participant: Participant) -> ParticipantHandle:
         """Return the handle of a participant who was created, fetched or listed; no I/O.
@@ -259,6 +260,7 @@ class ConferenceClient:
         view.__dict__.update(self.__dict__)
         view._view_of = self  # while it lives, the client's claim to its rate holds
         view._sender = attrs.evolve(self._sender, options=attrs.evolve(self.options, **changes))
+        view._conferences = Conferences(view._sender)
         return view
 
     async def find_placed(

@@ -120,20 +120,23 @@ def takes_once(
     def decorate(
         method: Callable[[Any, NewParticipant, str | None], ResultT],
     ) -> TakesOnce[P, ResultT]:
-        def value_of(args: tuple[object, ...], fields: dict[str, Any]) -> NewParticipant:
-            if not args:
-                return NewParticipant(**fields)
-            return _given(method, NewParticipant, args, fields)
-
         def called(
-            self: object, *args: object, once: str | None = None, **fields: object
+            self: object,
+            *args: object,
+            once: str | None = None,
+            **fields: Any,  # noqa: ANN401 -- checked when the value is made
         ) -> ResultT:
-            return method(self, value_of(args, fields), once)
+            new = _given(method, NewParticipant, args, fields) if args else NewParticipant(**fields)
+            return method(self, new, once)
 
         async def _awaited(
-            self: object, *args: object, once: str | None = None, **fields: object
+            self: object,
+            *args: object,
+            once: str | None = None,
+            **fields: Any,  # noqa: ANN401 -- checked when the value is made
         ) -> object:
-            work: Any = method(self, value_of(args, fields), once)
+            new = _given(method, NewParticipant, args, fields) if args else NewParticipant(**fields)
+            work: Any = method(self, new, once)
             return await work
 
         call = wraps(method)(_awaited if iscoroutinefunction(method) else called)

@@ -25,7 +25,7 @@ _NEEDS = {
 }
 
 
-@frozen_request(kw_only=True, field_transformer=rules_aside)
+@frozen_request(kw_only=True, field_transformer=rules_aside(_NEEDS))
 class ParticipantChange:
     """A change to a participant (conference-participant-resource#update-a-participant).
 
@@ -71,7 +71,7 @@ class ParticipantChange:
     """Parameters newer than this library, by the service's names."""
 
     def __attrs_post_init__(self) -> None:
-        check_given(self, _NEEDS)
+        check_given(self)
         needs_something(self)
         check_coaching(coaching=self.coaching, coached=self.call_sid_to_coach)
         # Without `hold` it may change what somebody hears who is on hold already.

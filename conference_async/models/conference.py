@@ -61,7 +61,7 @@ class Conference:
         return described(self)
 
 
-@frozen_request(kw_only=True, field_transformer=rules_aside)
+@frozen_request(kw_only=True, field_transformer=rules_aside({"announce_method": "announce_url"}))
 class ConferenceChange:
     """A change to a whole conference (conference-resource#update-a-conference-resource).
 
@@ -84,7 +84,7 @@ class ConferenceChange:
     """Parameters newer than this library, by the service's names."""
 
     def __attrs_post_init__(self) -> None:
-        check_given(self, {"announce_method": "announce_url"})
+        check_given(self)
         needs_something(self)
 
     def __repr__(self) -> str:

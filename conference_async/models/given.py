@@ -26,18 +26,29 @@ Given: TypeAlias = tuple[tuple[str, ...], Iterable[Any]]
 """The fields that are not None, and at least as many values, in the order of the service's page."""
 
 _ASIDE = _CONVERTER, _RULE = "converter", "validator"
+_NEEDS = "needs"
 _EXTRA = "extra"
 _NO_EXTRA: Mapping[str, object] = MappingProxyType({})
 
 
-def rules_aside(_cls: type, fields: list[Field]) -> list[Field]:
-    """Move each field's rules to where `check_given` finds them; for ``field_transformer``."""
-    return [
-        field.evolve(
-            **dict.fromkeys(_ASIDE), metadata={rule: getattr(field, rule) for rule in _ASIDE}
-        )
-        for field in fields
-    ]
+def rules_aside(needs: Mapping[str, str]) -> Callable[[type, list[Field]], list[Field]]:
+    """Move each field's rules to where `check_given` finds them; for ``field_transformer``.
+
+    Args:
+        needs: The name of the field that another one needs, by the name of the latter.
+    """
+
+    def transform(_cls: type, fields: list[Field]) -> list[Field]:
+        return [
+            field.evolve(
+                **dict.fromkeys(_ASIDE),
+                metadata={rule: getattr(field, rule) for rule in _ASIDE}
+                | {_NEEDS: needs.get(field.name)},
+            )
+            for field in fields
+        ]
+
+    return transform
 
 
 class _Shape:
@@ -47,10 +58,11 @@ class _Shape:
         whole: Whether a request can be made of these, and no others.
         names: The names of the fields, but for `extra`.
         rules: Each field and its name, with what converts it and what judges it.
+        needs: Each field that has no effect without another one, and that one.
         values_of: Returns the values of `names`.
     """
 
-    __slots__ = ("names", "rules", "values_of", "whole")
+    __slots__ = ("names", "needs", "rules", "values_of", "whole")
 
     def __init__(self, cls: type[attrs.AttrsInstance], names: tuple[str, ...]) -> None:
         every: dict[str, Field] = {each.name: each for each in attrs.fields(cls)}
@@ -62,6 +74,9 @@ class _Shape:
         self.names: tuple[str, ...] = ordered
         self.rules: list[tuple[str, Field, Converter | None, Rule | None]] = [
             (each.name, each, each.metadata[_CONVERTER], each.metadata[_RULE]) for each in known
+        ]
+        self.needs: list[tuple[str, str]] = [
+            (each.name, each.metadata[_NEEDS]) for each in known if each.metadata[_NEEDS]
         ]
         self.values_of: Callable[[Mapping[str, Any]], Iterable[Any]] = (
             itemgetter(*ordered)  # in C, and of one name no tuple
@@ -114,12 +129,11 @@ def given(request: attrs.AttrsInstance) -> Given:
     return shape.names, shape.values_of(held)
 
 
-def check_given(request: attrs.AttrsInstance, needs: Mapping[str, str]) -> None:
+def check_given(request: attrs.AttrsInstance) -> None:
     """Convert each field that is given, ask its rule, and warn of those without effect alone.
 
     Args:
         request: A request whose fields were made with `rules_aside`.
-        needs: The name of the field that another one needs, by the name of the latter.
 
     Raises:
         InvalidParameter: A value is out of its bounds.
@@ -140,9 +154,9 @@ def check_given(request: attrs.AttrsInstance, needs: Mapping[str, str]) -> None:
             held[name] = value = plain(value)
         if rule is not None:
             rule(request, field, value)
-    for name in shape.names:
-        if name in needs and name in held and not held.get(needs[name]):
-            notify(IgnoredParameter, f"{name} is ignored without {needs[name]}")
+    for name, needed in shape.needs:
+        if name in held and not held.get(needed):
+            notify(IgnoredParameter, f"{name} is ignored without {needed}")
 
 
 def needs_something(change: attrs.AttrsInstance) -> None:

@@ -20,9 +20,9 @@ _LONGEST_KEY = 255
 _SHORTEST_SID = 33
 """Characters of what is taken for a SID, or for one that was mistyped, at least."""
 
-_CALL_SID = re.compile(r"CA[0-9a-fA-F]{32}")
+_CALL_SID = re.compile(r"CA[0-9a-fA-F]{32}").fullmatch
 _MINTED = re.compile(r"p[0-9a-f]{30}")
-_CONFERENCE_SID = re.compile(r"CF[0-9a-fA-F]{32}")
+_CONFERENCE_SID = re.compile(r"CF[0-9a-fA-F]{32}").fullmatch
 _LIKE_A_SID = re.compile(r"([a-z]{2})[0-9a-f]{32}", re.IGNORECASE)
 _MISTYPED = re.compile(r"CF[0-9a-z]{31,33}", re.IGNORECASE)
 _KINDS = {
@@ -48,12 +48,12 @@ _EMAIL = re.compile(r"[^\s@]+@[^\s@]+\.[^\s@]+")
 
 def is_call_sid(text: object) -> bool:
     """Return whether `text` is shaped like a Call SID (``CA`` and 32 hexadecimal digits)."""
-    return isinstance(text, str) and _CALL_SID.fullmatch(text) is not None
+    return isinstance(text, str) and _CALL_SID(text) is not None
 
 
 def is_conference_sid(text: object) -> bool:
     """Return whether `text` is a Conference SID (``CF`` and 32 hexadecimal digits)."""
-    return isinstance(text, str) and _CONFERENCE_SID.fullmatch(text) is not None
+    return isinstance(text, str) and _CONFERENCE_SID(text) is not None
 
 
 def mint_label() -> str:

@@ -72,7 +72,7 @@ def machine_detection_mode(value: str | None) -> str | None:
     return _MODES.get(value.lower(), value) if isinstance(value, str) else value
 
 
-@frozen_request(kw_only=True, field_transformer=rules_aside)
+@frozen_request(kw_only=True, field_transformer=rules_aside(_NEEDS))
 class NewParticipant:
     """A call into a conference (conference-participant-resource#create-a-participant).
 
@@ -278,10 +278,10 @@ class NewParticipant:
     """Parameters newer than this library, by the service's names: ``{"NewName": "value"}``."""
 
     def __attrs_post_init__(self) -> None:
-        check_given(self, _NEEDS)
+        check_given(self)
         target = check_target(self.to)
         check_caller("from_", self.from_, target)
-        if not _TOGETHER.isdisjoint(vars(self)):
+        if not _TOGETHER.isdisjoint(self.__dict__):
             self._check_together(target)
 
     def _check_together(self, target: EndpointKind) -> None:

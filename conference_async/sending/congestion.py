@@ -84,7 +84,8 @@ class Congestion:
 
     def take(self) -> bool:
         """Take a place if nothing has to be waited for; return whether it was, as for `enter`."""
-        self._settle()
+        if not self._home.here:
+            self._settle()
         if self._unreachable or self._waiting or self._busy >= int(self._places):
             return False
         if self._resume_at and self.pause() > 0:

@@ -61,7 +61,7 @@ class Creation:
         self._at_wire: Turn | None = None
         self._sent: Sent | None = None
         self._search: Search | None = None
-        self._lines = TakenLines(sender.lines)
+        self._lines = TakenLines.of(sender.lines)
         self._operation = sender.begin(
             Request(
                 "create",

@@ -11,6 +11,9 @@ from conference_async.sending.patience import Bound
 
 FORM = "application/x-www-form-urlencoded"
 
+_FRESH = 0.0005
+"""Seconds for which it holds that a connection is alive: about as long as a form takes to leave."""
+
 
 class OneShotForm(aiohttp.Payload):
     """A form that is written to the network at most once.
@@ -60,17 +63,20 @@ class OneShotForm(aiohttp.Payload):
 
     async def write(self, writer: AbstractStreamWriter) -> None:
         """Hand the form to the connection, once, at the instant at which it may leave."""
+        if not self._may_be_written(writer):
+            await self._check(writer)
+        time = asyncio.get_running_loop().time
         if self._may_leave is not None:
             # A dead connection is found out before the slot is waited for, and after.
-            if not self._may_be_written(writer):
-                await self._check(writer)
+            looked_at = time()
             if not await self._untimed(self._may_leave()):
                 self.turned_back = True
                 raise aiohttp.ClientConnectionError("the form may not leave now")
-        if not self._may_be_written(writer):
-            await self._check(writer)
+            waited = time() - looked_at >= _FRESH
+            if (waited or self._sealed) and not self._may_be_written(writer):
+                await self._check(writer)
         self._sealed = True
-        self.left_at = asyncio.get_running_loop().time()
+        self.left_at = time()
         await writer.write(self._form)
 
     def _may_be_written(self, writer: AbstractStreamWriter) -> bool:

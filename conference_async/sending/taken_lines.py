@@ -36,6 +36,11 @@ class TakenLines:
         self._counted = counted
         self._turns: list[Turn] = []
 
+    @classmethod
+    def of(cls, counted: CountedLines | None) -> "TakenLines":
+        """Return those of a new create; all that take none share one."""
+        return _NONE if counted is None else cls(counted)
+
     def wanted(self) -> None:
         """Let the limit know what to look at the account's calls with, before it is waited for."""
         if self._counted is not None:
@@ -63,3 +68,6 @@ class TakenLines:
             for turn in self._turns:
                 self._counted.limit.answered(turn)
             self._turns.clear()
+
+
+_NONE = TakenLines(None)

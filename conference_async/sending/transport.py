@@ -126,11 +126,17 @@ def _check_borrowed(session: aiohttp.ClientSession) -> None:
         )
 
 
-def _url(scheme: str, authority: str, path: str) -> URL:
+def _url(server: URL, path: str) -> URL:
     """Return the URL of a path, with a query or not, in a fifth of the time that parsing takes."""
+    if "?" not in path:
+        return server.with_path(path, encoded=True)
     path, _, query = path.partition("?")
     return URL.build(
-        scheme=scheme, authority=authority, path=path, query_string=query, encoded=True
+        scheme=server.scheme,
+        authority=server.raw_authority,
+        path=path,
+        query_string=query,
+        encoded=True,
     )
 
 
@@ -178,7 +184,8 @@ class Transport:
     ) -> None:
         self.base_url: str = base_url
         base = urlsplit(base_url)
-        self._scheme, self._authority, self._prefix = base.scheme, base.netloc, base.path
+        self._prefix = base.path
+        self._server = URL.build(scheme=base.scheme, authority=base.netloc, encoded=True)
         headers = {
             "Accept": "application/json",
             "Accept-Charset": "utf-8",
@@ -194,7 +201,7 @@ class Transport:
             proxy = proxy_of_environment(base_url)
         self._borrowed = session
         self._proxy, self._proxy_headers = split_proxy(proxy)
-        if self._scheme == "http":  # there is no tunnel: the proxy reads the request itself
+        if base.scheme == "http":  # there is no tunnel: the proxy reads the request itself
             headers |= self._proxy_headers
         # Once per session, and not with each request, where that is safe: aiohttp shows the
         # headers of a session to a proxy that is asked for a tunnel, our token with them.
@@ -267,8 +274,8 @@ class Transport:
         if authorization is not None and authorization != self._signed_by:
             self._sign(authorization)
         # Many are created in one room, while hardly any two others go to the same place.
-        to = _url if form is None else _known_url
-        url = to(self._scheme, self._authority, self._prefix + request.path)
+        url_of = _url if form is None else _known_url
+        url = url_of(self._server, self._prefix + request.path)
         try:
             with self._patience.bound(timeout) as bound:
                 if form is None:

@@ -71,7 +71,7 @@ async def events(client: ConferenceClient) -> AsyncIterator[list[AttemptEvent]]:
     """Return what `on_attempt` of `client` is told from now on."""
     told: list[AttemptEvent] = []
     view = client.with_options(on_attempt=told.append, retry=NO_DELAY, timeout=10)
-    client._sender = view._sender
+    vars(client).update(vars(view))
     yield told
     assert TO not in str(told)
 
