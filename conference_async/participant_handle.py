@@ -5,7 +5,7 @@ from typing import TypeVar
 
 import attrs
 
-from conference_async.errors import InvalidParameter
+from conference_async.errors import InvalidParameter, UnexpectedReply
 from conference_async.keywords import takes_fields
 from conference_async.models import (
     HttpMethod,
@@ -18,6 +18,7 @@ from conference_async.models import (
 )
 from conference_async.privacy import mask
 from conference_async.room import Room
+from conference_async.sending.lookup import same_label
 from conference_async.sending.messages import Reply, Request
 from conference_async.wire import (
     call_path,
@@ -45,7 +46,7 @@ class ParticipantHandle:
 
         https://www.twilio.com/docs/voice/api/conference-participant-resource#retrieve-a-participant
         """
-        return (await self._send("fetch", "GET")).read(decode_participant)
+        return (await self._send("fetch", "GET")).read(self._this_one)
 
     async def call(self) -> LoggedCall:
         """Return the participant's call as the account has it, by Call SID also once it is over.
@@ -67,7 +68,7 @@ class ParticipantHandle:
         https://www.twilio.com/docs/voice/api/conference-participant-resource#update-a-participant
         """
         reply = await self._send("update", "POST", encode_form(change))
-        return reply.read(decode_participant)
+        return reply.read(self._this_one)
 
     async def delete(self) -> None:
         """Hang up on the participant, and so remove them from the conference.
@@ -127,6 +128,24 @@ class ParticipantHandle:
     async def stop_coaching(self) -> PlacedParticipant:
         """Let everybody hear the participant again."""
         return await self.update(coaching=False)
+
+    def _this_one(self, body: bytes) -> PlacedParticipant:
+        """Return the participant that a reply is about, which must be the one addressed.
+
+        Raises:
+            UnexpectedReply: It is another one, as where a proxy or a connection has lost count.
+        """
+        seen = decode_participant(body)
+        if is_call_sid(self.key):
+            same = seen.call_sid.casefold() == self.key.casefold()
+        else:
+            same = same_label(self.key, seen.label)
+        if not same:
+            raise UnexpectedReply(
+                f"the reply is about another participant than {self.key!r}; check any proxy in "
+                "between, and repeat it"
+            )
+        return seen
 
     def _send(self, kind: str, method: str, form: bytes | None = None) -> Awaitable[Reply]:
         sender = self._room.sender

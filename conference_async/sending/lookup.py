@@ -7,6 +7,7 @@ placed.
 from collections.abc import Awaitable, Callable, Container, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
+from unicodedata import normalize
 
 import attrs
 
@@ -139,15 +140,16 @@ async def everybody_living(ask: Ask, account_sid: str, conference: str) -> Livin
 def same_label(sent: str | None, answered: str | None) -> bool:
     """Return whether a record can be about the label that was sent.
 
-    One without a label can: the service may leave it out. Upper and lower case are one, since
-    another label of ours would differ by more.
+    One without a label can: the service may leave it out. Upper and lower case are one, and so
+    are two ways to write an accent, since another label of ours would differ by more.
     """
     return (
-        answered == sent
-        or sent is None
-        or answered is None
-        or answered.strip().casefold() == sent.strip().casefold()
+        answered == sent or sent is None or answered is None or _folded(answered) == _folded(sent)
     )
+
+
+def _folded(label: str) -> str:
+    return normalize("NFC", label.strip()).casefold()
 
 
 def ours(

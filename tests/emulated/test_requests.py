@@ -27,6 +27,7 @@ from conference_async import (
     Unpaced,
 )
 from conference_async.emulator import Emulator, Fault
+from tests.emulated.conftest import Serve
 
 FROM = "+15017122661"
 TO = "+15558675310"
@@ -428,3 +429,37 @@ async def test_a_deadline_that_ends_a_look_up_in_flight_leaves_the_outcome_unkno
         await room.participants.create(from_=FROM, to=TO)
 
     assert now() - begun == pytest.approx(3, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("asked", "answered"),
+    [
+        ("CA" + "1" * 32, {"call_sid": "CA" + "2" * 32}),
+        ("alice", {"call_sid": "CA" + "2" * 32, "label": "bob"}),
+    ],
+)
+async def test_a_reply_about_somebody_else_is_no_answer(
+    serve: Serve, asked: str, answered: dict[str, Any]
+) -> None:
+    """A connection that has lost count must not lead to another participant's call."""
+
+    async def another(_: web.BaseRequest) -> web.Response:
+        return web.json_response(answered)
+
+    handle = (await serve(another)).conferences("CF" + "1" * 32).participants(asked)
+    for question in (handle.fetch(), handle.mute()):
+        with pytest.raises(UnexpectedReply, match="is about another participant") as caught:
+            await question
+        assert caught.value.status == 200
+
+
+async def test_a_reply_without_a_label_is_an_answer(serve: Serve) -> None:
+    """The service may leave it out, and tells upper from lower case or does not."""
+
+    async def alice(request: web.BaseRequest) -> web.Response:
+        label = None if request.method == "GET" else "ALICE"
+        return web.json_response({"call_sid": "CA" + "2" * 32, "label": label})
+
+    handle = (await serve(alice)).conferences("CF" + "1" * 32).participants("alice")
+
+    assert (await handle.fetch()).call_sid == (await handle.mute()).call_sid

@@ -97,6 +97,7 @@ def test_a_record_of_another_number_or_label_is_not_ours() -> None:
     [
         ("alice", "alice", True),
         ("Alice", " alice", True),
+        ("Ze\u0301", "zé", True),
         ("alice", None, True),
         (None, "bob", True),
         ("alice", "bob", False),
