@@ -1,4 +1,4 @@
-"""How a process reads what a shared log of events holds."""
+"""How a process reads what a shared log of events holds, and what waits for what."""
 
 import asyncio
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from conference_async.webhooks import Event, Keys, Receiver, parse_event
-from conference_async.webhooks.event_log.contract import Entry
+from conference_async.webhooks.event_log.contract import Entry, Record
 from conference_async.webhooks.event_log.shared import SharedEvents
 
 PAGE = 500
@@ -18,6 +18,7 @@ class SlowStore:
     """A store that takes a second over each page of its past."""
 
     def __init__(self, pages: int) -> None:
+        self.appended = self.pruned = 0
         self.entries = [
             Entry(str(number), parse_event({"CallSid": f"CA{number}"}).to_json())
             for number in range(1, pages * PAGE + 1)
@@ -26,6 +27,18 @@ class SlowStore:
     async def start(self, _: float) -> str:
         """Return the beginning."""
         return "0"
+
+    async def append(self, records: Sequence[Record], *, keep: float) -> None:  # noqa: ARG002 -- the protocol's signature
+        """Append at once."""
+        self.appended += len(records)
+
+    async def prune(self, *, keep: float, most: int) -> None:  # noqa: ARG002 -- the protocol's signature
+        """Take long."""
+        await asyncio.sleep(30)
+        self.pruned += 1
+
+    async def aclose(self) -> None:
+        """Do nothing."""
 
     async def read(self, after: str, *, most: int, wait: float) -> Sequence[Entry]:
         """Return a page, later."""
@@ -86,3 +99,21 @@ async def test_others_have_their_turn_while_the_past_is_handed_on() -> None:
         await receiver.up_to_date()
 
     assert max(after - before for before, after in pairwise(turns)) <= 50
+
+
+@pytest.mark.looptime
+async def test_an_event_need_not_wait_while_the_log_is_pruned() -> None:
+    """What is too old is forgotten beside what comes, once a minute; closing does not wait."""
+    loop = asyncio.get_running_loop()
+    store: Any = SlowStore(pages=0)
+    log = SharedEvents(store)
+    for _ in range(15):
+        assert await log.append(parse_event({"CallSid": "CA1"}), ["key"])
+        await asyncio.sleep(10)
+    assert (store.appended, store.pruned, loop.time()) == (15, 3, 150)
+
+    await asyncio.sleep(60)
+    await log.append(parse_event({"CallSid": "CA1"}), ["key"])
+    await asyncio.sleep(1)
+    await log.aclose()
+    assert (store.pruned, loop.time()) == (3, 211)

@@ -411,6 +411,27 @@ async def test_the_log_is_bounded(make_store: MakeStore) -> None:
     assert len(left) < 100
 
 
+async def test_a_server_forgets_in_bites(
+    own_postgres: Any, stage: AsyncExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All that is too much, and its keys, however small they are."""
+    monkeypatch.setattr(postgres, "_BITE", 64)
+    store = PostgresEventStore(own_postgres.where, name="a log")
+    stage.push_async_callback(store.aclose)
+    for start in range(0, 1000, 100):
+        await store.append(
+            [Record("", (str(each),)) for each in range(start, start + 100)], keep=60
+        )
+
+    await store.prune(keep=60, most=100)
+    assert len(await store.read("0", most=2000, wait=0)) == 100
+    await store.prune(keep=0, most=1000)
+    assert await store.read("0", most=2000, wait=0) == []
+    async with await psycopg.AsyncConnection.connect(own_postgres.where) as server:
+        found = await server.execute("SELECT count(*) FROM conference_async_event_key")
+        assert await found.fetchone() == (0,)
+
+
 async def test_a_limit_may_be_used_under_one_loop_after_another(make_log: MakeLog) -> None:
     """A log closed under one loop works under the next."""
     log = make_log()

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 _PATIENCE: Final = 3.0
 """Seconds to wait for a server that is gone; whoever asks asks again."""
 
+_BITE: Final = 10_000
+"""Rows that are forgotten with one statement."""
+
 EVENTS: Final = Tables(
     purpose="PostgresEvents",
     names=(
@@ -98,23 +101,34 @@ _READ: Final = """
 SELECT position::text, body FROM conference_async_event AS event
 WHERE log = %(log)s AND event.position > %(after)s ORDER BY event.position LIMIT %(most)s
 """
+# Where the positions of all are no further apart than that, there are not too many of them.
+_OLDEST: Final = """
+SELECT greatest(now() - make_interval(secs => %(keep)s), (
+    SELECT at FROM conference_async_event WHERE log = %(log)s AND %(most)s <= (
+        SELECT max(position) - min(position) FROM conference_async_event WHERE log = %(log)s
+    )
+    ORDER BY at DESC OFFSET %(most)s LIMIT 1
+)) AS at
+"""
+# In bites, and each of them by one process.
 _PRUNE: Final[tuple[LiteralString, ...]] = (
     """
-    DELETE FROM conference_async_event WHERE log = %(log)s AND at <= greatest(
-        now() - make_interval(secs => %(keep)s),
-        (
-            SELECT at FROM conference_async_event WHERE log = %(log)s
-            ORDER BY at DESC OFFSET %(most)s LIMIT 1
-        )
-    )
+    DELETE FROM conference_async_event WHERE ctid = ANY(ARRAY(
+        SELECT ctid FROM conference_async_event WHERE log = %(log)s AND at <= %(oldest)s
+        ORDER BY at LIMIT %(bite)s FOR UPDATE SKIP LOCKED
+    ))
+    RETURNING 1
     """,
     # The keys of an entry go with it.
     """
-    DELETE FROM conference_async_event_key
-    WHERE log = %(log)s AND at < greatest(
-        now() - make_interval(secs => %(keep)s),
-        (SELECT min(at) FROM conference_async_event WHERE log = %(log)s) - interval '1 second'
-    )
+    DELETE FROM conference_async_event_key WHERE ctid = ANY(ARRAY(
+        SELECT ctid FROM conference_async_event_key WHERE log = %(log)s AND at < greatest(
+            now() - make_interval(secs => %(keep)s),
+            (SELECT min(at) FROM conference_async_event WHERE log = %(log)s) - interval '1 second'
+        )
+        ORDER BY at LIMIT %(bite)s FOR UPDATE SKIP LOCKED
+    ))
+    RETURNING 1
     """,
     """
     DELETE FROM conference_async_event_claim AS claim WHERE log = %(log)s AND NOT EXISTS (
@@ -180,10 +194,10 @@ class PostgresEventStore:
 
     def __init__(self, dsn: str, *, name: str) -> None:
         self._name = name
-        # Two connections: who reads need not wait for those who write.
-        self._session, self._reading = (
+        # Who reads need not wait for those who write, nor either for what is forgotten.
+        self._session, self._reading, self._pruning = (
             Session(dsn, greet=EVENTS.check, purpose=EVENTS.purpose, failed=_log_failed)
-            for _ in range(2)
+            for _ in range(3)
         )
         self._listener = Listener(dsn, name)
         self._at_end: tuple[str, asyncio.Event] | None = None
@@ -213,8 +227,19 @@ class PostgresEventStore:
 
     async def prune(self, *, keep: float, most: int) -> None:
         """Forget, as `EventStore` says."""
-        for statement in _PRUNE:
-            await self._execute(statement, keep=keep, most=most)
+        values = {"keep": keep, "bite": _BITE}
+        try:
+            rows = await self._execute(_OLDEST, self._pruning, keep=keep, most=most)
+            for statement in _PRUNE:
+                gone = _BITE
+                while gone == _BITE:
+                    gone = len(
+                        await self._execute(
+                            statement, self._pruning, oldest=rows[0]["at"], **values
+                        )
+                    )
+        finally:
+            await self._pruning.aclose()
 
     async def start(self, since: float) -> str:
         """Return where to start, as `EventStore` says."""
@@ -295,6 +320,7 @@ class PostgresEventStore:
         await self._listener.aclose()
         await self._session.aclose()
         await self._reading.aclose()
+        await self._pruning.aclose()
 
     async def _execute(
         self, statement: LiteralString, session: Session | None = None, /, **values: object

@@ -78,6 +78,7 @@ class SharedEvents:
         self._settings = Checked(**settings)
         self._waiting: list[_Waiting] = []
         self._appending: asyncio.Task[None] | None = None
+        self._pruning: asyncio.Task[None] | None = None
         self._prune_at = -math.inf
         self._home = Home()
 
@@ -130,19 +131,24 @@ class SharedEvents:
                     for each in batch:
                         if not each.written.done():
                             each.written.set_result(None)
-                await self._prune()  # inside: what comes meanwhile is written by the next turn
+                self._prune_now_and_then()
         finally:
             self._appending = None
 
+    def _prune_now_and_then(self) -> None:
+        """Let the store forget, at most once a minute, while it takes what comes."""
+        loop = asyncio.get_running_loop()
+        if loop.time() >= self._prune_at and self._pruning is None:
+            self._prune_at = loop.time() + _PRUNE_EVERY
+            self._pruning = loop.create_task(self._prune())
+
     async def _prune(self) -> None:
-        """Let the store forget, at most once a minute; what fails is tried again then."""
-        now = asyncio.get_running_loop().time()
-        if now >= self._prune_at:
-            self._prune_at = now + _PRUNE_EVERY
-            try:
-                await self._store.prune(keep=self._settings.keep, most=self._settings.most)
-            except Exception as error:  # noqa: BLE001 -- whatever a driver raises: nothing waits for it
-                _log.debug("the log of events could not be pruned: %s", words_of(error))
+        try:
+            await self._store.prune(keep=self._settings.keep, most=self._settings.most)
+        except Exception as error:  # noqa: BLE001 -- whatever a driver raises: it is tried again
+            _log.debug("the log of events could not be pruned: %s", words_of(error))
+        finally:
+            self._pruning = None
 
     async def follow(self) -> AsyncGenerator[Batch]:
         """Yield what is in the log from `since` seconds ago on, then what comes, without end.
@@ -240,12 +246,16 @@ class SharedEvents:
         if self._home.settle(
             "make one for each loop: they meet in the store", what="log of events"
         ):
-            self._waiting, self._appending, self._prune_at = [], None, -math.inf
+            self._waiting, self._appending = [], None
+            self._pruning, self._prune_at = None, -math.inf
 
     async def aclose(self) -> None:
         """Finish what is being appended, and disconnect; a later use connects again."""
         if self._appending is not None and self._home.here:
             await asyncio.wait([self._appending])
+        if self._pruning is not None and self._home.here:
+            self._pruning.cancel()
+            await asyncio.wait([self._pruning])
         await self._store.aclose()
 
     async def __aenter__(self) -> Self:
