@@ -228,6 +228,13 @@ class ConferenceClient:
         Raises:
             InvalidParameter: The participant says no conference, or neither Call SID nor label.
         """
+        given: object = participant
+        if not isinstance(given, Participant):
+            problem = (
+                "must be a Participant; a label or Call SID goes to "
+                "client.conferences(...).participants(...)"
+            )
+            raise InvalidParameter("participant", problem)
         if not participant.conference_sid:
             raise InvalidParameter("participant", "has no conference_sid to find it by")
         room = Room(self._sender, participant.conference_sid)

@@ -122,11 +122,18 @@ def check_public_url(url: str) -> str:
     return url
 
 
+def _are_keys(_instance: object, _attribute: "attrs.Attribute[Keys]", value: object) -> None:
+    if not isinstance(value, Keys):
+        raise ConfigurationError(
+            f"keys must be Keys(auth_token), as in Keys('...'), not {type(value).__name__}"
+        )
+
+
 @attrs.frozen(kw_only=True)
 class Admission:
     """The conditions under which a request is believed."""
 
-    keys: Keys
+    keys: Keys = attrs.field(validator=_are_keys)
     """The keys that the service signs with."""
 
     public_url: str = attrs.field(converter=check_public_url)

@@ -130,6 +130,11 @@ class Receiver:
         self._patience = check_seconds("patience", patience)
         self._seen = Duplicates(size=check_count("remember", remember), age=max_age)
         self._listeners = Listeners()
+        if not isinstance(events, SharedEvents | None):
+            raise ConfigurationError(
+                "events must be a log such as SQLiteEvents('events.db'), not "
+                f"{type(events).__name__}"
+            )
         self._reader = None if events is None else LogReader(events, self._listeners)
         if telemetry is not None and not callable(getattr(telemetry, "callback", None)):
             raise ConfigurationError(

@@ -172,7 +172,13 @@ def _refuse_pickling() -> NoReturn:
 
 
 def _as_tuple(tokens: str | Iterable[str]) -> tuple[str, ...]:
-    return (tokens,) if isinstance(tokens, str) else tuple(tokens)
+    several: object = tokens  # None where a variable of the environment is missing, for instance
+    is_one = isinstance(several, str) or not isinstance(several, Iterable)
+    return (cast("str", several),) if is_one else tuple(cast("Iterable[str]", several))
+
+
+def _is_key(key: object) -> bool:
+    return isinstance(key, SharedKey) and isinstance(key.secret, str)
 
 
 @attrs.frozen
@@ -198,10 +204,17 @@ class Keys:
     """Shared keys by their id, as the request names it."""
 
     def __attrs_post_init__(self) -> None:
-        secrets = [*self.auth_tokens, *(key.secret for key in self.shared_keys.values())]
-        if not all(secrets) or not secrets:
+        keys: object = self.shared_keys
+        if not isinstance(keys, Mapping) or not all(map(_is_key, keys.values())):
             raise ConfigurationError(
-                "webhooks need the account's auth token or a shared key, and none may be empty"
+                "shared_keys must map the ids of keys to SharedKey(secret), whose secret is text"
+            )
+        secrets: list[object] = [*self.auth_tokens]
+        secrets += [key.secret for key in self.shared_keys.values()]
+        if not secrets or not all(isinstance(each, str) and each for each in secrets):
+            raise ConfigurationError(
+                "webhooks need the account's auth token or a shared key, and none may be empty, or "
+                "anything but text"
             )
 
     def __reduce__(self) -> NoReturn:

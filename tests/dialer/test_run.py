@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from contextlib import aclosing, asynccontextmanager
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
+from typing import Any
 
 import attrs
 import pytest
@@ -903,3 +904,12 @@ async def test_after_a_stop_the_counts_are_those_of_the_whole_plan(
     assert counts[State.PLACED] < len(there) < 1000
     assert counts[State.PLANNED] == 1000 - counts[State.PLACED]
     assert [outcome.row for outcome in there] == list(range(1, len(there) + 1))
+
+
+@pytest.mark.parametrize("ledger", ["campaign.db", Path("campaign.db"), 5])
+def test_a_ledger_of_another_kind_is_refused(client: ConferenceClient, ledger: Any) -> None:
+    """When it is given, and not in the midst of a run."""
+    with pytest.raises(ConfigurationError, match=r"ledger must be Ledger\('campaign.db'\)"):
+        Dialer(client, ledger=ledger)
+    with pytest.raises(ConfigurationError, match="dials with a ConferenceClient, not with"):
+        Dialer(ledger)

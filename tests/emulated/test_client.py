@@ -20,6 +20,7 @@ from conference_async import (
     ConnectionFailed,
     CreateLimit,
     Credentials,
+    InvalidParameter,
     NotAuthorized,
     Priority,
     RetryPolicy,
@@ -600,3 +601,11 @@ def test_an_account_has_one_pace_whatever_host_is_named(
 
     assert (first.limit is second.limit) is shared
     assert (first.register is second.register) is shared
+
+
+@pytest.mark.parametrize("given", ["alice", None, 5])
+def test_a_participant_of_another_kind_is_refused(given: Any) -> None:
+    """A label goes elsewhere, and the error says where."""
+    client = ConferenceClient(Credentials(ACCOUNT, TOKEN), base_url=ELSEWHERE)
+    with pytest.raises(InvalidParameter, match="a label or Call SID goes to"):
+        client.participant(given)

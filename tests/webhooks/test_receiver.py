@@ -935,6 +935,23 @@ class TestLife:
             receiver(public_url=url)
 
 
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"keys": "token"}, "keys must be Keys"),
+        ({"keys": None}, "keys must be Keys"),
+        ({"events": "events.db"}, "events must be a log such as SQLiteEvents"),
+    ],
+)
+def test_what_is_of_another_kind_is_refused(options: dict[str, Any], says: str) -> None:
+    """When it is given: every callback would be answered 500."""
+    given: dict[str, Any] = {"keys": Keys("token"), **options}
+    with pytest.raises(ConfigurationError, match=says):
+        Receiver(given.pop("keys"), public_url=URL, **given)
+    with pytest.raises(ConfigurationError, match="keys must be Keys"):
+        receiver().keys = "token"  # type: ignore[assignment]  # a mistake
+
+
 async def test_keys_are_replaced_while_it_runs() -> None:
     """Requests are checked with the keys that hold when they come."""
     hooks = receiver()

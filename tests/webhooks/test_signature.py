@@ -1,6 +1,7 @@
 """The signature is the service's own, and nothing that was changed passes."""
 
 import pickle
+from typing import Any, cast
 
 import attrs
 import pytest
@@ -296,11 +297,21 @@ class TestKeys:
         with pytest.raises(SignatureMismatch):
             self.keys.check(URL + "0", headers=headers)
 
-    @pytest.mark.parametrize("tokens", [(), "", ["good", ""]])
-    def test_no_key_to_forge_with(self, tokens: str | list[str]) -> None:
+    @pytest.mark.parametrize(
+        "tokens", [(), "", ["good", ""], None, b"token", 5, [b"token"], [None]]
+    )
+    def test_no_key_to_forge_with(self, tokens: Any) -> None:
         """No keys, or an empty one, is a mistake in the set-up."""
         with pytest.raises(ConfigurationError, match=r"^webhooks need the account's auth token or"):
             Keys(tokens)
+
+    @pytest.mark.parametrize(
+        "keys", ["secret", None, {"id": "secret"}, {"id": SharedKey(secret=cast("str", b"x"))}]
+    )
+    def test_shared_keys_of_another_kind(self, keys: Any) -> None:
+        """A secret alone says nothing of its algorithm."""
+        with pytest.raises(ConfigurationError, match=r"^shared_keys must map"):
+            Keys(TOKEN, shared_keys=keys)
 
     def test_one_token(self) -> None:
         """A token that is given alone is one key, and not a key for each of its letters."""

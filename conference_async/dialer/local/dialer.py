@@ -85,6 +85,7 @@ class Dialer:
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
         check_plain("clock", clock, instead="give it a plain function")
+        _check_kinds(client, ledger)
         self.ledger: LedgerStore = Ledger() if ledger is None else ledger
         self._executor: Executor = Executor(client=client, ledger=self.ledger, clock=clock)
         self._wishes = Wishes(
@@ -286,6 +287,23 @@ class Dialer:
     def __repr__(self) -> str:
         state = "idle" if self._run is None else "paused" if self._paused else "running"
         return f"<Dialer {state} on {self.ledger!r}>"
+
+
+def _check_kinds(client: object, ledger: object) -> None:
+    """Refuse what is no client, or no ledger.
+
+    Raises:
+        ConfigurationError: As said.
+    """
+    if not isinstance(client, ConferenceClient):
+        raise ConfigurationError(
+            f"a Dialer dials with a ConferenceClient, not with {type(client).__name__}"
+        )
+    if ledger is not None and not callable(getattr(ledger, "begin", None)):
+        raise ConfigurationError(
+            "ledger must be Ledger('campaign.db') or PostgresLedger(dsn), not "
+            f"{type(ledger).__name__}"
+        )
 
 
 def _contact_store(client: ConferenceClient, ledger: LedgerStore) -> ContactStore:
