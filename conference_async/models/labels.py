@@ -10,6 +10,7 @@ import re
 from conference_async.cautions import ConferenceWarning, PersonalData, notify
 from conference_async.errors import InvalidParameter
 from conference_async.plain_values import plain
+from conference_async.privacy import printable
 
 LABEL_INVALID = 16024
 NAME_INVALID = 13237
@@ -39,6 +40,12 @@ are fine names."""
 
 UNSENDABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 """Control characters and line separators, and halves of characters that UTF-8 cannot carry."""
+_UNSEEN = re.compile(
+    r"^\s|\s$|[\u00ad\u061c\u115f\u1160\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064"
+    r"\u2066-\u2069\u3164\ufeff\uffa0]"
+)
+"""Blanks at an end, and characters that show as nothing; those that join letters or the parts of an
+emoji are not among them."""
 _INTERNATIONAL = re.compile(r"\+[0-9](?:[ ().-]{0,2}[0-9]){6,14}")
 _NATIONAL = re.compile(
     r"(?:[^0-9]*[^0-9A-Za-z])?[0-9](?:[ ().-]{0,2}[0-9]){9,14}(?:[^0-9A-Za-z][^0-9]*)?"
@@ -73,7 +80,8 @@ def is_minted(label: str) -> bool:
 def check_label(label: str) -> str:
     """Return `label` if the service takes it for a participant's label.
 
-    Warns with `PersonalData` if it looks like a phone number or an email address.
+    Warns with `PersonalData` if it looks like a phone number or an email address, and with
+    `ConferenceWarning` if it holds what cannot be seen.
 
     Args:
         label: 1 to 128 characters; percent-encoded in URLs by this library, so spaces, ``#``,
@@ -93,6 +101,7 @@ def check_label(label: str) -> str:
             code=LABEL_INVALID,
         )
     _refuse_other_sid("label", label, code=LABEL_INVALID)
+    _warn_of_the_unseen("label", label)
     _warn_of_personal_data("label", label)
     return label
 
@@ -102,7 +111,8 @@ def check_conference(given: str) -> str:
 
     Warns with `PersonalData` if a name looks like a phone number or an email address (the page
     forbids both: conference-participant-resource#create-a-participant), and with
-    `ConferenceWarning` if it is almost a SID, since a mistyped SID would open a new conference.
+    `ConferenceWarning` if it is almost a SID, or holds what cannot be seen, since a mistyped SID
+    or name would open a new conference.
 
     Args:
         given: ``CF`` and 32 hexadecimal digits, or a name of 1 to 128 characters.
@@ -124,6 +134,7 @@ def check_conference(given: str) -> str:
             f"{sid_or_name!r} is almost a Conference SID, which has CF and 32 digits (0-9, a-f), "
             "so it is used as a friendly name; check it for a mistyped character",
         )
+    _warn_of_the_unseen("friendly name", sid_or_name)
     _warn_of_personal_data("friendly name", sid_or_name)
     return sid_or_name
 
@@ -218,6 +229,15 @@ def _segment(parameter: str, text: object, code: int) -> str:
     of_length = isinstance(text, str) and (not text.strip() or len(text) > LONGEST)
     says_it = of_length or code != NAME_INVALID  # which is about the length alone
     raise InvalidParameter(parameter, problem, code=code if says_it else None)
+
+
+def _warn_of_the_unseen(what: str, text: str) -> None:
+    if _UNSEEN.search(text):
+        notify(
+            ConferenceWarning,
+            f"the {what} {printable(text)!r} begins or ends with a blank, or holds characters that "
+            "show as nothing; whoever types it as it looks means another one",
+        )
 
 
 def _warn_of_personal_data(what: str, text: str) -> None:

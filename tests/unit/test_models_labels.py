@@ -149,3 +149,25 @@ def test_minted_labels_are_unique_and_need_no_escaping() -> None:
 
     assert len(labels) == 1000
     assert all(check_label(label).isalnum() and len(label) <= 32 for label in labels)
+
+
+@pytest.mark.parametrize("check", [check_label, check_conference])
+@pytest.mark.parametrize(
+    "text",
+    ["standup\u200b", "\ufeffstandup", "\u202estandup", "\u200b", "\u3164", " stand", "a "],
+)
+def test_what_cannot_be_seen_is_a_warning(check: Any, text: str) -> None:
+    """It comes with what is copied from a page, and names another room than it seems to."""
+    with pytest.warns(ConferenceWarning, match="show as nothing") as warned:
+        assert check(text) == text
+
+    assert str(warned[0].message).isprintable()
+
+
+@pytest.mark.parametrize("check", [check_label, check_conference])
+@pytest.mark.parametrize(
+    "text", ["👩\u200d💻", "\u0645\u06cc\u200c\u062e", "a\u00a0b", "e\u0301", "♥\ufe0f"]
+)
+def test_what_joins_letters_is_no_mistake(check: Any, text: str) -> None:
+    """Scripts and emoji need it."""
+    assert check(text) == text
