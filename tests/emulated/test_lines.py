@@ -597,6 +597,34 @@ async def test_a_line_that_is_free_while_the_store_says_there_is_none_is_asked_f
     assert await waiting == pytest.approx(0.2, abs=1e-3)
 
 
+@pytest.mark.parametrize(
+    ("priority", "others", "early"),
+    [
+        (Priority.INTERACTIVE, 5, True),
+        (Priority.INTERACTIVE, 6, False),
+        (Priority.BULK, 4, True),
+        (Priority.BULK, 5, False),
+    ],
+)
+async def test_where_a_quarter_of_the_lines_is_free_creates_set_out_without_one(
+    priority: Priority, others: int, *, early: bool
+) -> None:
+    """Where fewer are, others may have them first: so a create waits until one is in hand."""
+    store = Memory(latency=0.08)
+    limit = SharedLimit(store, 10, max_live=8, reserved=1)
+    await asyncio.sleep(10)
+    store.book.held = dict.fromkeys([f"CA{number}" for number in range(others)], store.now)
+    await start(limit, priority)
+    await asyncio.sleep(0.5)
+    begun = now()
+
+    async with limit.turn(priority, next_ticket()) as turn:
+        await turn.slot()
+        assert now() == pytest.approx(begun if early else begun + 0.08, abs=1e-3)
+    assert await turn.start()
+    assert now() == pytest.approx(begun + 0.08, abs=1e-3)
+
+
 async def test_a_line_that_comes_when_its_create_has_given_up_is_free_again() -> None:
     """Its name is kept until the answer is there, since the line may be ours by then."""
     store = Memory(latency=0.4)
