@@ -47,6 +47,7 @@ class Memory:
 
     def __init__(self, latency: float = 0.0) -> None:
         self.latency = latency
+        self.back_within = 0.0
         self.pace: Pace | None = None
         self.book = LineBook()
         self.gone = False
@@ -68,6 +69,7 @@ class Memory:
 
     async def give_back(self, reservation: Reservation) -> bool:
         """Free a slot."""
+        await asyncio.sleep(self.back_within)
         freed = self.pace and self.pace.give_back(reservation)
         self.pace = freed or self.pace
         return freed is not None
@@ -654,3 +656,62 @@ async def test_a_reserved_line_that_its_create_leaves_is_no_bulk_create_s() -> N
     assert not bulk.done()
     assert set(store.book.held) == {"CA0.0"}
     await gone(bulk)
+
+
+async def test_a_slot_with_a_line_that_came_too_late_is_not_used() -> None:
+    """A create that is on its way for longer than an interval takes the next one, and one line."""
+    store = Memory()
+    limit = SharedLimit(store, 1, max_live=2)
+    async with limit.turn(Priority.BULK, next_ticket()) as turn:
+        await turn.slot()
+    await asyncio.sleep(1.5)
+
+    assert await turn.start()
+    assert now() == pytest.approx(1.5, abs=1e-3)
+    limit.answered(turn, call_sid="CA1")
+    assert await start(limit) == pytest.approx(2.5, abs=1e-3)
+    await asyncio.sleep(0.1)
+    assert len(store.book.held) == 2
+
+
+async def test_no_line_is_lost_of_slots_that_come_too_late_one_after_another() -> None:
+    """Each is given back, though the store takes its time for the first."""
+    store = Memory()
+    store.back_within = 1.0
+    limit = SharedLimit(store, 10, max_live=8)
+
+    async def roundabout(way: float) -> None:
+        async with limit.turn(Priority.BULK, next_ticket()) as turn:
+            await turn.slot()
+        await asyncio.sleep(way)
+        assert await turn.start()
+        limit.answered(turn, call_sid=f"CA{now()}")
+
+    await asyncio.gather(*(roundabout(way) for way in (0.3, 0.6, 0.9)))
+    await asyncio.sleep(10)
+
+    assert len(store.book.held) == 3
+
+
+@pytest.mark.parametrize("gone", [False, True])
+async def test_whoever_can_have_none_at_the_wire_goes_back_to_the_line(*, gone: bool) -> None:
+    """There a create holds no connection, and waits for as long as it takes."""
+    store = Memory()
+    limit = SharedLimit(store, 10, max_live=8)
+    await start(limit)
+    await asyncio.sleep(0.5)
+    async with limit.turn(Priority.INTERACTIVE, next_ticket()) as turn:
+        await turn.slot()  # seven lines were free when that was last said
+        store.book.held = {f"CA{number}": store.now for number in range(8)}
+        store.gone = gone
+
+    async with asyncio.timeout(1):
+        assert not await turn.start()
+
+
+async def test_a_limit_without_lines_takes_none_of_a_store_that_keeps_them() -> None:
+    """Only the pace is shared then."""
+    store = Memory()
+
+    assert await start(SharedLimit(store, 10)) == 0
+    assert not store.book.held

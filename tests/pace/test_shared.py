@@ -163,6 +163,21 @@ async def test_the_next_slot_is_asked_for_one_interval_before_the_one_in_hand() 
     await asyncio.gather(*others)
 
 
+async def test_a_slot_is_asked_for_by_the_time_somebody_can_be_at_the_wire() -> None:
+    """Who is known to take as long for the way finds the slot there, and waits no round trip."""
+    limit = SharedLimit(Store(0.1), 1)
+    found: list[float] = []
+
+    for _ in range(2):
+        async with limit.turn(Priority.INTERACTIVE, next_ticket()) as turn:
+            await turn.slot()
+        await asyncio.sleep(0.6)
+        assert await turn.start()
+        found.append(clock())
+
+    assert found == instant([0.7, 1.4])
+
+
 async def test_one_process_of_many_gets_its_share() -> None:
     """A process with many in line gets no more than one with enough."""
     store = Store(0.005)
