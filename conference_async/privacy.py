@@ -38,7 +38,7 @@ def endpoint(value: str | None) -> str:
     text = _CUSTOM_PARAMETERS.sub("?***", str(value))
     if _ONLY_A_NUMBER.fullmatch(text):
         return repr("***" if len(text) < _SHORT else f"***{text[-4:]}")
-    return repr(mask(text))
+    return repr(mask(text) if ":" in text else "***")  # a SIP user's or a client's name, alone
 
 
 def names_only(values: Mapping[str, object]) -> str:

@@ -153,9 +153,9 @@ class NewParticipant:
     )
     """How to call `recording_status_callback`; POST if not given."""
     sip_auth_username: str | None = attrs.field(
-        default=None, validator=rules.text(1, 255, code=21221, unprintable=21222)
+        default=None, validator=rules.text(1, 255, code=21221, unprintable=21222), repr=False
     )
-    """The SIP username, up to 255 characters; needs `sip_auth_password`."""
+    """The SIP username, up to 255 characters; needs `sip_auth_password`; never shown."""
     sip_auth_password: str | None = attrs.field(
         default=None, validator=rules.text(1, 255, code=21223, unprintable=21224), repr=False
     )

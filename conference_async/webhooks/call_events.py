@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import attrs
 
+from conference_async.privacy import endpoint
 from conference_async.webhooks.events import Event
 from conference_async.webhooks.states import AnsweredBy, CallStatus, RecordingStatus
 
@@ -24,10 +25,10 @@ class CallEvent(Event):
     status: CallStatus | str
     """The state of the call now."""
 
-    from_: str | None = None
+    from_: str | None = attrs.field(default=None, repr=endpoint)
     """The caller: a phone number, client or SIP address."""
 
-    to: str | None = None
+    to: str | None = attrs.field(default=None, repr=endpoint)
     """The one that was called."""
 
     direction: str | None = None

@@ -289,7 +289,7 @@ def test_repr_shows_what_was_given_and_no_secret() -> None:
 
     assert repr(new) == (
         "NewParticipant(from_='***5309', to='client:***?***', label='customer', muted=False, "
-        "sip_auth_username='alice', sip_auth_password=***, caller_id='***', call_token=***, "
+        "sip_auth_username=***, sip_auth_password=***, caller_id='***', call_token=***, "
         "client_notification_url='https://***@example.com/push', extra={'NewNames': ***})"
     )
 
@@ -441,3 +441,10 @@ def test_a_long_value_is_not_repeated() -> None:
         NewParticipant(**PHONES, wait_url=URL, wait_method="x" * 1_000_000)  # type: ignore[arg-type]  # a mistake
 
     assert "must be GET or POST, not one of 1000000 characters" in str(caught.value)
+
+
+def test_repr_shows_no_user_of_a_caller_either() -> None:
+    """A caller's name is a person's as much as the address that is called."""
+    new = NewParticipant(from_="alice", to="sip:bob@example.com", caller_id="carol")
+
+    assert repr(new) == ("NewParticipant(from_='***', to='sip:***@example.com', caller_id='***')")

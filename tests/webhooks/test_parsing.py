@@ -519,3 +519,10 @@ def test_what_is_no_wire_form_is_refused(text: str) -> None:
     """With the one error of unreadable text."""
     with pytest.raises(ValueError, match="wire form of an event"):
         read_event(text)
+
+
+def test_repr_of_a_call_shows_nobody() -> None:
+    """A short number, and a name without its scheme, are people's as well."""
+    event = parse_event({"CallSid": "CA1", "CallStatus": "ringing", "From": "alice", "To": "911"})
+
+    assert "from_='***', to='***'" in repr(event)
