@@ -48,7 +48,7 @@ EVENTS = {
     "while nothing happens: processor time of a second": [
         FIGURES[f"a worker that waits, with {store}: CPU of a second"] for store in STORES
     ],
-    "callbacks per second that one core takes, of 8,800 without a log": [
+    "callbacks per second that one core takes, of 12,500 without a log": [
         FIGURES[f"webhooks through ASGI, with {store}: one core"] for store in ("no log", *STORES)
     ],
     "events of the past per second that a core reads when a worker starts": [
