@@ -173,7 +173,7 @@ def check_participant(given: str) -> str:
         InvalidParameter: It is neither a Call SID nor a legal label.
     """
     if is_call_sid(given):
-        return plain(given)
+        return given if type(given) is str else plain(given)
     call_sid_or_label = _segment("participant", given, LABEL_INVALID)
     _refuse_other_sid("participant", call_sid_or_label)
     return check_label(call_sid_or_label)

@@ -32,11 +32,12 @@ class Bound:
         self.at: float = at
 
     def __enter__(self) -> Self:
-        self._task = task = asyncio.current_task()
+        patience = self._patience
+        self._task = task = asyncio.current_task(patience.loop)
         if task is None:
             raise RuntimeError("an attempt is made in a task")
         self._before = task.cancelling()
-        self._patience.watch(self)
+        patience.watch(self)
         return self
 
     def __exit__(
@@ -74,11 +75,12 @@ class Patience:
     """The bounds of the attempts that are under way, and the timer of the earliest.
 
     Attributes:
+        loop: The loop that attempts were made on last.
         under_way: The bounds that are to be heeded.
     """
 
     def __init__(self) -> None:
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self.loop: asyncio.AbstractEventLoop | None = None
         self.under_way: dict[Bound, None] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._rings_at = math.inf
@@ -90,8 +92,8 @@ class Patience:
             seconds: How long; None for as long as it takes.
         """
         loop = asyncio.get_running_loop()
-        if loop is not self._loop:  # the loop before has ended, and its attempts with it
-            self._loop, self._timer, self._rings_at = loop, None, math.inf
+        if loop is not self.loop:  # the loop before has ended, and its attempts with it
+            self.loop, self._timer, self._rings_at = loop, None, math.inf
             self.under_way.clear()
         return Bound(self, math.inf if seconds is None else loop.time() + seconds)
 
@@ -110,9 +112,9 @@ class Patience:
             self._timer.cancel()
             self._timer = None
         self._rings_at = at
-        if at < math.inf and self._loop is not None:
+        if at < math.inf and self.loop is not None:
             # Of no task: it may outlive all that are under way, and what their contexts hold.
-            self._timer = self._loop.call_at(at, self._ring, at, context=Context())
+            self._timer = self.loop.call_at(at, self._ring, at, context=Context())
 
     def _ring(self, due: float) -> None:
         """End the attempts whose time is over; `due` as a loop may be a tick of its clock early."""
