@@ -42,12 +42,18 @@ _COLLECTED = re.compile(r"Collected : (\d+)")
 
 
 class Floor:
-    """aiohttp's session with a ready URL and body, and the reply's bytes: what nobody can beat."""
+    """aiohttp's session with a ready URL and body, and the reply's bytes: what nobody can beat.
+
+    It has no cookies, follows no redirect, unpacks nothing and never times out.
+    """
 
     def __init__(self, base_url: str, *, connections: int) -> None:
         self._session = aiohttp.ClientSession(
-            auth=aiohttp.BasicAuth(ACCOUNT_SID, "token"),
+            headers={"Authorization": aiohttp.encode_basic_auth(ACCOUNT_SID, "token")},
             connector=aiohttp.TCPConnector(limit=connections),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),
         )
         room = f"{base_url}/2010-04-01/Accounts/{ACCOUNT_SID}/Conferences/{ROOM}"
         self._create = URL(f"{room}/Participants.json", encoded=True)
@@ -58,13 +64,15 @@ class Floor:
 
     async def create(self) -> object:
         """Dial somebody."""
-        async with self._session.post(self._create, data=_FORM, headers=self._headers) as response:
-            return await response.read()
+        response = await self._session.post(
+            self._create, data=_FORM, headers=self._headers, allow_redirects=False
+        )
+        return await response.read()
 
     async def fetch(self) -> object:
         """Fetch one participant."""
-        async with self._session.get(next(self._fetch)) as response:
-            return await response.read()
+        response = await self._session.get(next(self._fetch), allow_redirects=False)
+        return await response.read()
 
     async def aclose(self) -> None:
         """Close the connections."""
