@@ -17,13 +17,14 @@ from conference_async.wire.readings import read_date
 
 T = TypeVar("T")
 
+_loads: Callable[[bytes], Any] = json.loads
 try:
     import orjson  # reads a page in half the time
 except ModuleNotFoundError:
-    _loads: Callable[[bytes], Any] = json.loads
+    pass
 else:
 
-    def _loads(body: bytes) -> Any:  # noqa: ANN401 -- JSON
+    def _quickly(body: bytes) -> Any:  # noqa: ANN401 -- JSON
         try:
             return orjson.loads(body)
         except ValueError:
@@ -31,6 +32,7 @@ else:
             # must not make it unknown, or depend on what is installed.
             return json.loads(body)
 
+    _loads = _quickly
 
 _converter: Callable[[], Converter] = cache(make_converter)
 
