@@ -12,6 +12,7 @@ from conference_async.postgres.connection import Connection
 if TYPE_CHECKING:
     from psycopg import AsyncConnection
     from psycopg.pq import PGnotify
+    from psycopg.pq.abc import PGconn
     from psycopg.rows import DictRow
 
 _SILENCE = 15.0
@@ -103,10 +104,15 @@ class Notices:
         await connection.execute("SELECT pg_notify(%s, %s)", (self._channels[0], self._proof))
 
     def _take(self, notice: "PGnotify") -> None:
-        self.come_through = True
         payload = notice.extra.decode()
         if payload != self._proof:
             self._hear(notice.relname.decode(), payload)
+
+    def _take_all(self, server: "PGconn", *, by_themselves: bool) -> None:
+        """Take what has come; behind a pooler notices come with an answer, if at all."""
+        while (notice := server.notifies()) is not None:
+            self.come_through |= by_themselves
+            self._take(notice)
 
     async def _listen(self, connection: "AsyncConnection[DictRow]") -> None:
         # The driver's own way to wait for notices takes three times as long for each of them, and
@@ -129,10 +135,10 @@ class Notices:
                 broken.set()  # the question says why
                 return
             again = loop.call_later(_TOGETHER, watch)
-            while (notice := server.notifies()) is not None:
-                self._take(notice)
+            self._take_all(server, by_themselves=True)
 
-        read()  # what came with an answer
+        self._take_all(server, by_themselves=False)
+        watch()
         try:
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._every):

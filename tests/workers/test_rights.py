@@ -222,6 +222,35 @@ async def test_notices_say_whether_they_come_through(pooler: str, own_postgres: 
     assert not past.come_through
 
 
+async def test_a_notice_that_comes_with_an_answer_proves_nothing(own_postgres: Any) -> None:
+    """Behind a pooler some do, while their server answers; those that come by themselves never."""
+    heard = asyncio.Queue[str]()
+    notices = Notices(
+        own_postgres.where,
+        channels=["news"],
+        purpose="a test",
+        hear=lambda _, payload: heard.put_nowait(payload),
+        every=5,
+    )
+    begin = vars(vars(notices)["_connection"])["_greet"]
+
+    async def begin_and_ask(connection: psycopg.AsyncConnection[Any]) -> None:
+        vars(notices)["_prove"] = ask_nothing
+        await begin(connection)
+        await connection.execute("SELECT pg_notify('news', 'with an answer')")
+
+    async def ask_nothing(_: object) -> None:
+        """Let the proof be missing."""
+
+    vars(vars(notices)["_connection"])["_greet"] = begin_and_ask
+    listening = asyncio.create_task(notices.listen())
+    assert (await heard.get(), notices.come_through) == ("with an answer", False)
+    run_sql(own_postgres.where, "NOTIFY news, 'by itself'")
+    assert (await heard.get(), notices.come_through) == ("by itself", True)
+    listening.cancel()
+    await asyncio.wait({listening})
+
+
 async def test_notices_come_again_when_their_connection_broke(own_postgres: Any) -> None:
     """It begins anew, so that whoever waits looks once, and hears what comes then."""
     heard, begun = list[tuple[str, str]](), list[None]()
