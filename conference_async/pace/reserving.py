@@ -245,8 +245,7 @@ class Reservations:
             return
         # Not sooner: a slot that is held is one that no other process can have meanwhile. Not
         # later: the answer takes a round trip, and the slot after this one follows at once.
-        slots = [held.at for held in self._held] + [self._queue.at] * self._queue.waits
-        self._ask(min(slots) - interval if self._held else now)
+        self._ask(self._held[0].at - interval if self._held else now)
 
     def _look(self) -> None:
         self._tend(self._loop.time())

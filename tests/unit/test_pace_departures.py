@@ -280,6 +280,28 @@ async def test_a_bulk_create_makes_room_for_somebody_one_slot_sooner() -> None:
     assert scene.started == ["bulk0", "bot", "bulk1"]
 
 
+async def test_the_slots_that_interactive_creates_need_are_counted() -> None:
+    """One for each, and for the bulk creates that stand before them at the wire or in line."""
+    scene = Scene()
+    await scene.stand("bulk", await scene.set_out(Priority.BULK))
+    assert (scene.departures.urgent, scene.departures.first) == (0, Priority.BULK)
+
+    bot = await scene.set_out()
+    assert (scene.departures.urgent, scene.departures.first) == (2, Priority.INTERACTIVE)
+    await scene.let_leave(1)
+    assert scene.departures.urgent == 1
+
+    async with scene.departures.turn(Priority.BULK, next_ticket()):
+        assert scene.departures.urgent == 1
+        behind = asyncio.create_task(scene.set_out())
+        await asyncio.sleep(0)
+        assert scene.departures.urgent == 3
+    await behind
+    assert scene.departures.urgent == 2
+    bot.give_back()
+    assert scene.departures.urgent == 1
+
+
 async def test_bulk_creates_that_have_only_each_other_behind_them_wait_in_line() -> None:
     """They set out as long before their slots as the way takes, and no sooner."""
     scene, set_out = Scene(), list[float]()
