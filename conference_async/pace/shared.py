@@ -39,9 +39,9 @@ class SharedLimit:
 
     Each process keeps its own line, interactive before bulk, and reserves one slot per create in
     one round trip: none is polled for, and a cancelled create wastes none. However many processes
-    dial in bulk, an interactive create waits for one slot and a half at most, or for two fifths of
-    a second where that is longer. The store's clock rules. Each second sees ``ceil(cps)`` starts,
-    and one more where wake-ups differ by up to one interval; a create that wakes up later than that
+    dial in bulk, an interactive create waits for one slot and a half at most, or for half a second
+    where that is longer. The store's clock rules. Each second sees ``ceil(cps)`` starts, and one
+    more where wake-ups differ by up to one interval; a create that wakes up later than that
     takes another slot.
 
     While the store is gone creates wait, until their deadline if they have one and without end if
