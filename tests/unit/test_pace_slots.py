@@ -10,6 +10,7 @@ from conference_async.pace.slots import (
     SECOND,
     STEP_BACK,
     Pace,
+    Queuing,
     Reservation,
     check_account,
 )
@@ -112,6 +113,22 @@ def test_only_the_last_slot_can_be_given_back() -> None:
     freed = two.give_back(second)
     assert freed is not None
     assert freed == row(after=second.slot, seen=two.seen, held_until=two.held_until, cps=two.cps)
+
+
+def test_a_newcomer_has_the_slot_after_the_last_that_somebody_was_told_of() -> None:
+    """And has it as far ahead as it may be, to the microsecond."""
+    one, _ = Pace.reserve(None, now=NOW, cps=1.0, floor=0.0, queuing=Queuing(within=0.5, more=True))
+    two, told = Pace.reserve(
+        one, now=NOW + SECOND, cps=1.0, floor=0.0, queuing=Queuing(within=0.5, told=True)
+    )
+    assert (told.slot, two.after, two.told) == (NOW + SECOND, NOW + 2 * SECOND, two.after)
+
+    half = NOW + SECOND + SECOND // 2
+    _, near = Pace.reserve(two, now=half, cps=1.0, floor=0.0, queuing=Queuing(within=0.5))
+    _, far = Pace.reserve(two, now=half - 1, cps=1.0, floor=0.0, queuing=Queuing(within=0.5))
+
+    assert (near.slot, near.taken, far.taken) == (two.after, True, False)
+    assert two.answer(near.slot, asked=7.0).asked == 7.0
 
 
 def test_a_reservation_says_by_itself_that_nothing_slows_it() -> None:
