@@ -119,7 +119,7 @@ def test_a_newcomer_has_the_slot_after_the_last_that_somebody_was_told_of() -> N
     """And has it as far ahead as it may be, to the microsecond."""
     one, _ = Pace.reserve(None, now=NOW, cps=1.0, floor=0.0, queuing=Queuing(within=0.5, more=True))
     two, told = Pace.reserve(
-        one, now=NOW + SECOND, cps=1.0, floor=0.0, queuing=Queuing(within=0.5, told=True)
+        one, now=NOW + SECOND - 1, cps=1.0, floor=0.0, queuing=Queuing(within=0.5, told=True)
     )
     assert (told.slot, two.after, two.told) == (NOW + SECOND, NOW + 2 * SECOND, two.after)
 
