@@ -46,7 +46,8 @@ settings.register_profile(
     deadline=None,
     derandomize="CI" in os.environ,  # there a failure has to be of the change that is judged
     max_examples=int(os.environ.get("CONFERENCE_ASYNC_TEST_EXAMPLES", "30")),
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    # mutmut runs the tests more than once in a process: each mutant would look found by a method.
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.differing_executors],
 )
 settings.load_profile("ours")
 
