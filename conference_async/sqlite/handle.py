@@ -203,6 +203,8 @@ def _refuse_unusable(path: Path) -> None:
     """Say what is wrong with it, of which SQLite would say only that it cannot be opened."""
     if path.is_dir():
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    if not path.is_file():  # what is written to a device is not there afterwards
+        raise OSError(errno.ENODEV, "it is a device or a pipe, not a file")
     if not os.access(path, os.R_OK | os.W_OK):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
@@ -211,7 +213,7 @@ def make_private(path: Path) -> None:
     """Let only its owner read and write a file, if it is there."""
     try:
         found = path.stat()
-        if stat.S_IMODE(found.st_mode) & ~_OWNER_ONLY:
+        if stat.S_ISREG(found.st_mode) and stat.S_IMODE(found.st_mode) & ~_OWNER_ONLY:
             path.chmod(_OWNER_ONLY)
     except FileNotFoundError:
         pass

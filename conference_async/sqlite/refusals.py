@@ -17,6 +17,7 @@ _BY_NUMBER: Mapping[int | None, str] = {
     errno.ENOENT: _PLACE,
     errno.ENOTDIR: _PLACE,
     errno.EISDIR: _PLACE,
+    errno.ENODEV: _PLACE,
     errno.ENAMETOOLONG: _PLACE,
     errno.EACCES: _RIGHT,
     errno.EPERM: _RIGHT,

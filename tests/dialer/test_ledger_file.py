@@ -332,14 +332,19 @@ def test_a_path_that_is_none_is_refused_at_once(where: object) -> None:
 
 
 async def test_a_folder_is_no_ledger(tmp_path: Path) -> None:
-    """Nor is what cannot be made."""
+    """Nor is what cannot be made, nor a pipe, which stays as open as it was."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    pipe.chmod(0o666)
     for where, why in (
         (tmp_path, "Is a directory"),
+        (pipe, "it is a device or a pipe, not a file"),
         (tmp_path / "missing" / "campaign.db", "No such file or directory"),
     ):
         with pytest.raises(LedgerError, match=f"cannot be used: {why}; nothing more is dialled$"):
             async with Ledger(where):
                 pass
+    assert stat.S_IMODE(pipe.stat().st_mode) == 0o666
     with pytest.raises(LedgerError, match="No such file"):
         async with Ledger(tmp_path / "missing.db", read_only=True):
             pass

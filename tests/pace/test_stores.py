@@ -341,9 +341,11 @@ def test_a_missing_extra_is_named(
         limit("redis://host", 5)
 
 
-async def test_a_directory_that_is_missing_is_said(tmp_path: Path) -> None:
-    """Waiting would not make it."""
-    async with SQLiteLimit(tmp_path / "none" / "pace.db", 5) as limit:
+@pytest.mark.parametrize("place", ["none/pace.db", "pipe"])
+async def test_a_place_that_holds_no_file_is_said(tmp_path: Path, place: str) -> None:
+    """Waiting would not make one, be it that its folder is missing or that it is a pipe."""
+    os.mkfifo(tmp_path / "pipe")
+    async with SQLiteLimit(tmp_path / place, 5) as limit:
         with pytest.raises(ConfigurationError, match="name a file in a folder that is there"):
             await start(limit)
 
