@@ -115,6 +115,37 @@ async def test_a_query() -> None:
     assert isinstance(heard[0], ConferenceStarted)
 
 
+async def test_an_empty_form() -> None:
+    """Then the query has all of the event, values with an equals sign included."""
+    hooks = receiver()
+    heard = taken(hooks)
+
+    assert await post(hooks, {}, query=f"{urlencode(joined(1))}&campaign=a=b") == 204
+
+    assert heard[0].extra["campaign"] == "a=b"
+
+
+async def test_another_json_body_than_the_one_that_was_signed() -> None:
+    """The signed URL has the hash of its body, and none but that is believed."""
+    hooks = receiver()
+    heard = taken(hooks)
+    query = f"bodySHA256={hashlib.sha256(b'{}').hexdigest()}"
+    headers = {
+        "Content-Type": "application/json",
+        "X-Twilio-Signature": sign(f"{URL}?{query}", None, TOKEN),
+    }
+    body = parts(json.dumps(joined(1)).encode())
+
+    assert await hooks.receive(method="POST", query=query, headers=headers, body=body) == 403
+    assert not heard
+
+
+@pytest.mark.parametrize("url", ["http://example.com:1/hooks", "https://example.com/X"])
+def test_a_public_url_that_is_called(url: str) -> None:
+    """Plain HTTP, any port and any path will do."""
+    assert repr(receiver(public_url=url)) == f"<Receiver {url}>"
+
+
 async def post_json(to: Receiver, body: bytes) -> int:
     """Post a signed JSON body and return the status."""
     query = f"bodySHA256={hashlib.sha256(body).hexdigest()}"
