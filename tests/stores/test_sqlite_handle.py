@@ -113,8 +113,10 @@ def test_what_no_waiting_mends_is_said_at_once(
     """A file of another kind; and one that this user may not write, of which SQLite says less."""
     began = clock.now
     path.write_bytes(b"to,label\n" * 100)
-    with pytest.raises(sqlite3.DatabaseError, match="not a database"):
-        opened(path)
+    for read_only in (False, True):
+        with pytest.raises(sqlite3.DatabaseError, match="not a database"):
+            opened(path, read_only=read_only)
+    assert handle._kept == {}
     # Whoever runs the tests may be allowed everything.
     monkeypatch.setattr(os, "access", lambda _, asked: not asked & os.W_OK)
     with pytest.raises(PermissionError) as caught:
