@@ -88,7 +88,12 @@ def _answer(status: str, body: bytes) -> bytes:
 
 
 _CREATED = _answer("201 Created", json.dumps(participant(queued=True)).encode())
-_FETCHED = _answer("200 OK", json.dumps(participant()).encode())
+
+
+@cache
+def _fetched(target: str) -> bytes:
+    number = int(target.rpartition("/CA")[2].removesuffix(".json"), 16)
+    return _answer("200 OK", json.dumps(participant(number)).encode())
 
 
 @cache
@@ -130,7 +135,7 @@ class Canned(asyncio.Protocol):
             elif "/Participants.json" in target:
                 self._transport.write(_listed(target))
             else:
-                self._transport.write(_FETCHED)
+                self._transport.write(_fetched(target))
 
 
 async def _serve() -> None:
