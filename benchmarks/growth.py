@@ -215,13 +215,12 @@ WHERE relname IN ('conference_async_outcome', 'conference_async_campaign')
 
 async def _working(desk: Desk) -> AsyncIterator[Figure]:
     """Yield what a worker asks of the server, and how soon what is urgent is through."""
-    starts = desk.emulator.starts
     with counted() as count:
         async with _at_work(desk):
             await asyncio.sleep(STEADY)
-            before, calls = count[0], len(starts)
+            before, called = count[0], desk.emulator.count("create")
             await asyncio.sleep(STEADY)
-            calls, statements = len(starts) - calls, count[0] - before
+            calls, statements = desk.emulator.count("create") - called, count[0] - before
             yield Figure(name="calls per second of one worker", value=calls / STEADY, unit="/s")
             yield Figure(name="statements of a call", value=statements / calls, unit="", goal=4)
             urgent = desk.people(URGENT, 8_000_000)
