@@ -120,7 +120,8 @@ class Worker:
         folder = str(Path(__file__).parent)
         self.process = await asyncio.create_subprocess_exec(
             *(sys.executable, *command, "--app-dir", folder, "--log-level", "warning"),
-            env={**UNMEASURED, **self.environment},
+            # Without it a restart would not find what the first start has compiled.
+            env={**UNMEASURED, "PYTHONDONTWRITEBYTECODE": "", **self.environment},
         )
 
     async def kill(self) -> None:
@@ -129,14 +130,19 @@ class Worker:
         self.process.send_signal(signal.SIGKILL)
         await self.process.wait()
 
-    async def says(self, session: aiohttp.ClientSession) -> Any:
-        """Return what it has heard, once it answers."""
+    async def answers(self, session: aiohttp.ClientSession) -> None:
+        """Wait until it answers, as it does once it knows the past."""
         while True:
             try:
-                async with session.get(f"http://127.0.0.1:{self.port}/heard") as answer:
-                    return await answer.json()
+                async with session.get(f"http://127.0.0.1:{self.port}/nothing"):
+                    return
             except aiohttp.ClientConnectionError:
                 await asyncio.sleep(0.02)
+
+    async def says(self, session: aiohttp.ClientSession) -> Any:
+        """Return what it has heard."""
+        async with session.get(f"http://127.0.0.1:{self.port}/heard") as answer:
+            return await answer.json()
 
 
 @asynccontextmanager
@@ -239,13 +245,14 @@ async def test_every_worker_knows_the_truth(
         session = await stack.enter_async_context(aiohttp.ClientSession())
         workers = await stack.enter_async_context(running(kind, where, tmp_path.name))
         for worker in workers:
-            await worker.says(session)
+            await worker.answers(session)
 
         record = await rage(weather, workers, session)
         started = time.monotonic()
         await workers[-1].start()
-        returned = await workers[-1].says(session)
+        await workers[-1].answers(session)
         start = time.monotonic() - started
+        returned = await workers[-1].says(session)
         await asyncio.sleep(0.5)
         said = [await worker.says(session) for worker in workers]
         for worker in workers:
@@ -270,4 +277,4 @@ async def test_every_worker_knows_the_truth(
         )
     if CALLS >= FULL and p99(record.nothing) <= QUIET:
         assert p99(times) <= LATEST[kind]
-        assert returned["took"] <= 1
+        assert start <= 1
