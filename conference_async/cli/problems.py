@@ -15,18 +15,16 @@ code meaning
 ==== =========================================================================================
 """
 
-import errno
 import os
 import sys
 import textwrap
 import warnings
 from collections.abc import Callable
-from contextlib import suppress
 from shutil import get_terminal_size
 from typing import TYPE_CHECKING, TextIO
 
 from conference_async.cautions import ConferenceWarning
-from conference_async.cli.reader import READER_GONE, heard
+from conference_async.cli.reader import discard, heard
 from conference_async.errors import (
     ConferenceError,
     ConfigurationError,
@@ -93,8 +91,6 @@ def told(error: Exception) -> tuple[str, int]:
             code = WRONG_USE
         case ConferenceError():
             code = UNREACHABLE
-        case OSError(errno=errno.ENOSPC | errno.EIO, filename=None):
-            return f"error: the output cannot be written: {error.strerror}", READER_GONE
         case OSError(filename=str(path), strerror=str(reason)):
             return f"error: {path}: {reason}", WRONG_USE
         case CycloptsError():
@@ -129,9 +125,11 @@ def say(text: str, code: int = DONE) -> int:
     """Write one line to stderr, with numbers masked; return `code`."""
     line = f"conference-async: {printable(mask(' '.join(text.split())))}"
     # Nobody can be told that nobody can be told, and what is under way goes on without.
-    with suppress(OSError):
+    try:
         sys.stderr.write(f"{fitted(line, sys.stderr)}\n")
         sys.stderr.flush()
+    except OSError:
+        discard(sys.stderr)
     return code
 
 

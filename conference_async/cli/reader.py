@@ -1,18 +1,36 @@
 """Whoever reads the output, and may go away before its end."""
 
+import errno
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
+from typing import TextIO
 
 READER_GONE = 141
 
 
 def heard(command: Callable[[], int | None]) -> int:
-    """Return the exit code of a command, or `READER_GONE` if nobody reads what it prints."""
+    """Return the exit code of a command, or `READER_GONE` if nobody can read what it prints."""
     try:
         code = command() or 0
         sys.stdout.flush()
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        discard(sys.stdout)
+        return READER_GONE
+    except OSError as error:
+        if error.filename is not None or error.errno not in {errno.ENOSPC, errno.EIO}:
+            raise
+        discard(sys.stdout)
+        with suppress(OSError):
+            print(f"conference-async: error: no output: {error.strerror}", file=sys.stderr)
         return READER_GONE
     return code
+
+
+def discard(stream: TextIO) -> None:
+    """Send a stream that cannot be written nowhere, with what it still holds.
+
+    Python would try to write that as it ends, and end with a code of its own.
+    """
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
