@@ -4,7 +4,6 @@ import errno
 import os
 import sys
 from collections.abc import Callable
-from contextlib import suppress
 from typing import TextIO
 
 READER_GONE = 141
@@ -22,8 +21,11 @@ def heard(command: Callable[[], int | None]) -> int:
         if error.filename is not None or error.errno not in {errno.ENOSPC, errno.EIO}:
             raise
         discard(sys.stdout)
-        with suppress(OSError):
-            print(f"conference-async: error: no output: {error.strerror}", file=sys.stderr)
+        try:
+            sys.stderr.write(f"conference-async: error: no output: {error.strerror}\n")
+            sys.stderr.flush()
+        except OSError:
+            discard(sys.stderr)
         return READER_GONE
     return code
 

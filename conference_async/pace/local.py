@@ -22,6 +22,7 @@ from conference_async.pace.line import Priority
 from conference_async.pace.lines import LOOK_EVERY, LineBook, LineNews, check_lines
 from conference_async.pace.schedule import Schedule, Slowdown
 from conference_async.pace.slots import SECOND
+from conference_async.rooted import Rooted
 
 _BURST = 1.5
 """How many starts the bucket holds: one, and the half of one by which a start may be late and the
@@ -33,7 +34,7 @@ _FEW_ACCOUNTS = 64
 _log = logging.getLogger("conference_async.pace")
 
 
-class CreateLimit:
+class CreateLimit(Rooted):
     """At most `cps` creates per second in this process, evenly spaced.
 
     N creates take (N-1)/CPS seconds: idle time is not saved up, and none is wasted. No window

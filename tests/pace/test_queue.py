@@ -190,8 +190,9 @@ async def test_a_store_that_keeps_no_queue_is_asked_as_ever() -> None:
         reserve_queued: Any = None
 
         async def reserve(self, *, cps: float, floor: float) -> Reservation:
-            async with self._trip("reserve") as now:
-                self.row, reservation = Pace.reserve(self.row, now=now, cps=cps, floor=floor)
+            now = await self._question("reserve")
+            self.row, reservation = Pace.reserve(self.row, now=now, cps=cps, floor=floor)
+            await self._answer()
             return reservation
 
     store = Simple()

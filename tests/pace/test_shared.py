@@ -4,8 +4,6 @@ import asyncio
 import itertools
 import logging
 import math
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -35,8 +33,8 @@ class Store:
         self.frozen = asyncio.Event()
         self.frozen.set()
 
-    @asynccontextmanager
-    async def _trip(self, name: str) -> AsyncIterator[int]:
+    async def _question(self, name: str) -> int:
+        """Arrive with a question; return the server's time in microseconds."""
         self.calls.append(name)
         self.asked.append(clock())
         await asyncio.sleep(self.latency / 2)
@@ -45,7 +43,10 @@ class Store:
             raise self.error
         if self.errors:
             raise self.errors.pop()
-        yield round((asyncio.get_running_loop().time() + 1000 + self.clock_error) * 1_000_000)
+        return round((asyncio.get_running_loop().time() + 1000 + self.clock_error) * 1_000_000)
+
+    async def _answer(self) -> None:
+        """Be on the way back."""
         await asyncio.sleep(self.latency / 2)
 
     async def open(self) -> None:
@@ -59,25 +60,28 @@ class Store:
         self, *, cps: float, floor: float, queuing: Queuing | None
     ) -> Reservation:
         """Take the next slot if it is near."""
-        async with self._trip("reserve") as now:
-            self.row, reservation = Pace.reserve(
-                self.row, now=now, cps=cps, floor=floor, queuing=queuing
-            )
+        now = await self._question("reserve")
+        self.row, reservation = Pace.reserve(
+            self.row, now=now, cps=cps, floor=floor, queuing=queuing
+        )
+        await self._answer()
         self.refused += not reservation.taken
         return reservation
 
     async def give_back(self, reservation: Reservation) -> bool:
         """Free a slot."""
-        async with self._trip("give_back"):
-            freed = self.row and self.row.give_back(reservation)
-            self.row = freed or self.row
+        await self._question("give_back")
+        freed = self.row and self.row.give_back(reservation)
+        self.row = freed or self.row
+        await self._answer()
         return freed is not None
 
     async def report(self, *, factor: float, queue_time: int) -> None:
         """Share a slow-down."""
-        async with self._trip("report") as now:
-            if self.row is not None:
-                self.row = self.row.report(now=now, factor=factor, queue_time=queue_time)
+        now = await self._question("report")
+        if self.row is not None:
+            self.row = self.row.report(now=now, factor=factor, queue_time=queue_time)
+        await self._answer()
 
     async def aclose(self) -> None:
         """Count."""
