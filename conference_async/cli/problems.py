@@ -24,7 +24,7 @@ from shutil import get_terminal_size
 from typing import TYPE_CHECKING, TextIO
 
 from conference_async.cautions import ConferenceWarning
-from conference_async.cli.reader import discard, heard
+from conference_async.cli.reader import heard, tell
 from conference_async.errors import (
     ConferenceError,
     ConfigurationError,
@@ -124,12 +124,7 @@ def _misused(error: "CycloptsError") -> str:
 def say(text: str, code: int = DONE) -> int:
     """Write one line to stderr, with numbers masked; return `code`."""
     line = f"conference-async: {printable(mask(' '.join(text.split())))}"
-    # Nobody can be told that nobody can be told, and what is under way goes on without.
-    try:
-        sys.stderr.write(f"{fitted(line, sys.stderr)}\n")
-        sys.stderr.flush()
-    except OSError:
-        discard(sys.stderr)
+    tell(fitted(line, sys.stderr))
     return code
 
 

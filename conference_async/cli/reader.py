@@ -15,22 +15,27 @@ def heard(command: Callable[[], int | None]) -> int:
         code = command() or 0
         sys.stdout.flush()
     except BrokenPipeError:
-        discard(sys.stdout)
+        _discard(sys.stdout)
         return READER_GONE
     except OSError as error:
         if error.filename is not None or error.errno not in {errno.ENOSPC, errno.EIO}:
             raise
-        discard(sys.stdout)
-        try:
-            sys.stderr.write(f"conference-async: error: no output: {error.strerror}\n")
-            sys.stderr.flush()
-        except OSError:
-            discard(sys.stderr)
+        _discard(sys.stdout)
+        tell(f"conference-async: error: no output: {error.strerror}")
         return READER_GONE
     return code
 
 
-def discard(stream: TextIO) -> None:
+def tell(line: str) -> None:
+    """Write a line to stderr, or to nobody if it cannot be written: what is under way goes on."""
+    try:
+        sys.stderr.write(f"{line}\n")
+        sys.stderr.flush()
+    except OSError:
+        _discard(sys.stderr)
+
+
+def _discard(stream: TextIO) -> None:
     """Send a stream that cannot be written nowhere, with what it still holds.
 
     Python would try to write that as it ends, and end with a code of its own.
