@@ -386,7 +386,7 @@ def test_a_child_process_paces_by_itself_and_says_so(caplog: pytest.LogCaptureFi
         pid = asyncio.run(in_the_parent())
 
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
-    assert not [each for each in caplog.records if each.name == "conference_async.pace"]
+    assert not [each for each in caplog.records if each.name.startswith("conference_async")]
 
 
 def test_a_process_that_serves_many_accounts_does_not_grow_with_them() -> None:
@@ -438,7 +438,7 @@ async def test_a_slow_down_holds_at_the_wire_too(caplog: pytest.LogCaptureFixtur
     """A create at the wire without a slot keeps the rate of now, and the log says why once."""
     limit = CreateLimit(10)
     limit.observe(100)
-    assert not [each for each in caplog.records if each.name == "conference_async.pace"]
+    assert not [each for each in caplog.records if each.name.startswith("conference_async")]
     limit.observe(5000)
     limit.observe(5000)
 
@@ -458,7 +458,7 @@ def test_different_rates_for_one_account_are_said(caplog: pytest.LogCaptureFixtu
     limits, one, other = AccountLimits(), CreateLimit(), CreateLimit()
     limits.claim(("AC1", "https://api.twilio.com"), 5, one)
     limits.claim(("AC1", "https://api.twilio.com"), 5, other)
-    assert not [each for each in caplog.records if each.name == "conference_async.pace"]
+    assert not [each for each in caplog.records if each.name.startswith("conference_async")]
 
     limits.claim(("AC1", "https://api.twilio.com"), 2, other)
 
