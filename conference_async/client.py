@@ -166,6 +166,7 @@ class ConferenceClient:
             region, edge = region or credentials.region, edge or credentials.edge
         credentials.check_region(region)
         self.base_url: str = resolve_base_url(base_url, region=region, edge=edge)
+        self._account = credentials.account_sid, service_of(self.base_url)
         self._cps = None if limit is not None else cps
         self._view_of: ConferenceClient | None = None
         fixed = credentials.source is None
@@ -180,10 +181,10 @@ class ConferenceClient:
         self._sender = Sender(
             transport=transport,
             authorization=authorization_of(credentials, transport, region=region, timeout=timeout),
-            limit=limit if limit is not None else self._claim(credentials.account_sid, cps),
+            limit=limit if limit is not None else self._claim(cps),
             congestion=Congestion(max_concurrency, retry),
             account_sid=credentials.account_sid,
-            register=Register.of(credentials.account_sid, service_of(self.base_url)),
+            register=Register.of(*self._account),
             options=options,
         )
 
@@ -192,8 +193,8 @@ class ConferenceClient:
             self._sender = attrs.evolve(self._sender, lines=lines)
         self._conferences = Conferences(self._sender)
 
-    def _claim(self, account_sid: str, cps: float) -> Limit:
-        return ACCOUNT_LIMITS.claim((account_sid, service_of(self.base_url)), cps, self)
+    def _claim(self, cps: float) -> Limit:
+        return ACCOUNT_LIMITS.claim(self._account, cps, self)
 
     @property
     def account_sid(self) -> str:
@@ -365,14 +366,14 @@ class ConferenceClient:
     async def aclose(self) -> None:
         """Close the client's own connections; a borrowed session and a view's client stay open."""
         if self._view_of is None:
-            ACCOUNT_LIMITS.release((self.account_sid, service_of(self.base_url)), self)
+            ACCOUNT_LIMITS.release(self._account, self)
             await self._sender.aclose()
 
     async def __aenter__(self) -> Self:
         if self._view_of is None and self._sender.transport.closed:
             self._sender.reopen()
             if self._cps is not None:
-                self._claim(self.account_sid, self._cps)
+                self._claim(self._cps)
         return self
 
     async def __aexit__(
