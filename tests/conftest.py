@@ -9,6 +9,7 @@ nothing may go untested unnoticed.
 import asyncio
 import contextlib
 import copy
+import gc
 import io
 import os
 import random
@@ -90,6 +91,12 @@ def no_blocking_calls() -> Iterator[BlockBuster]:
         # The working directory is asked for once, when a file is named; no disk is.
         guard.functions["os.getcwd"].can_block_in("sqlite/handle.py", "absolute")
         yield guard
+
+
+@pytest.fixture
+def nothing_left_over() -> None:
+    """Collect what earlier tests left behind, which a loop would log in the midst of this one."""
+    gc.collect()
 
 
 @pytest.fixture
