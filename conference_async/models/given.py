@@ -91,14 +91,13 @@ _shape = lru_cache(maxsize=256)(_Shape)  # an application gives the same few aga
 def frozen_request(**options: Any) -> Callable[[type[T]], type[T]]:  # noqa: ANN401 -- what attrs takes
     """Return what `attrs.frozen` does, for a request; type checkers see that.
 
-    attrs sets each field of a frozen value by a call, whether it is given or not. With some fifty
-    of them that takes longer than to check, encode and send those that are.
+    attrs sets each field of a frozen value by a call, whether it is given or not, and compares all
+    of them. With some fifty that takes longer than to check, encode and send those that are given.
     """
 
     def decorate(cls: type[T]) -> type[T]:
-        without_slots: dict[str, Any] = {"slots": False, "on_setattr": attrs.setters.NO_OP}
-        made: Any = attrs.define(cls, unsafe_hash=True, **without_slots, **options)
-        made.__setattr__, made.__delattr__ = _Frozen.__setattr__, _Frozen.__delattr__
+        made: Any = attrs.frozen(cls, slots=False, eq=False, **options)
+        made.__eq__, made.__hash__ = _equal, _hash
         for field in attrs.fields(made):
             setattr(made, field.name, _NO_EXTRA if field.name == _EXTRA else None)
         fill = made.__init__
@@ -117,9 +116,13 @@ def frozen_request(**options: Any) -> Callable[[type[T]], type[T]]:  # noqa: ANN
     return decorate
 
 
-@attrs.frozen
-class _Frozen:
-    """What refuses to be set, as attrs does it."""
+def _equal(request: object, other: object) -> bool:
+    return request.__dict__ == other.__dict__ if type(request) is type(other) else NotImplemented
+
+
+def _hash(request: object) -> int:
+    held = request.__dict__.items()
+    return hash((type(request), frozenset(each for each in held if each[0] != _EXTRA)))
 
 
 def given(request: attrs.AttrsInstance) -> Given:

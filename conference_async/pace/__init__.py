@@ -5,9 +5,14 @@ bulk creates of many processes hold no interactive one up, and a `LineStore` if 
 calls; or the protocol `Limit`, with `LiveLimit` for them.
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 from conference_async.pace.contract import LiveLimit, Turn
 from conference_async.pace.lines import LineBook, LineCount, LineNews, LineStore, LineWish
-from conference_async.pace.slots import Pace, QueueStore, Queuing, Reservation
+
+if TYPE_CHECKING:
+    from conference_async.pace.slots import Pace, QueueStore, Queuing, Reservation
 
 __all__ = [
     "LineBook",
@@ -22,3 +27,12 @@ __all__ = [
     "Reservation",
     "Turn",
 ]
+
+_SLOTS = frozenset({"Pace", "QueueStore", "Queuing", "Reservation"})
+
+
+def __getattr__(name: str) -> object:
+    # A limit of one process has no store, and loads nothing of one.
+    if name in _SLOTS:
+        return getattr(import_module("conference_async.pace.slots"), name)
+    raise AttributeError(f"module 'conference_async.pace' has no attribute {name!r}")

@@ -10,9 +10,13 @@ import attrs
 from conference_async.bounds import is_number
 from conference_async.errors import ConfigurationError
 from conference_async.pace.line import Priority
+from conference_async.privacy import described
 
 MAX_CPS = 30.0
 """The most calls per second that an account can have."""
+
+SECOND = 1_000_000
+"""One second in the units of a store's clock."""
 
 
 @attrs.frozen(kw_only=True)
@@ -43,6 +47,9 @@ class LimitSnapshot:
 
     effective_max_live: int | None = None
     """The lines now: fewer than `max_live` after the service refused a call for want of one."""
+
+    def __repr__(self) -> str:
+        return described(self)
 
 
 class Turn(Protocol):

@@ -11,12 +11,16 @@ import json
 import math
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
-from typing import Any, Protocol, Self, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
 
 import attrs
 
 from conference_async.errors import ConfigurationError
-from conference_async.pace.slots import SECOND, Queuing, Reservation
+from conference_async.pace.contract import SECOND
+from conference_async.privacy import described
+
+if TYPE_CHECKING:
+    from conference_async.pace.slots import Queuing, Reservation
 
 LOOK_EVERY = SECOND // 2
 """How often, at most, the processes of an account look at its live calls together."""
@@ -50,9 +54,12 @@ class LineWish:
     can_look: bool = False
     """Whether this process can look at the account's live calls."""
 
-    queuing: Queuing | None = None
+    queuing: "Queuing | None" = None
     """As for `QueueStore.reserve_queued`, if the create is a bulk one. The line is taken all the
     same where the slot is not near yet."""
+
+    def __repr__(self) -> str:
+        return described(self)
 
 
 @attrs.frozen(kw_only=True)
@@ -70,6 +77,9 @@ class LineCount:
 
     look: bool = False
     """Whether this process shall look at the account's live calls: nobody did of late."""
+
+    def __repr__(self) -> str:
+        return described(self)
 
 
 @attrs.frozen(kw_only=True)
@@ -98,6 +108,9 @@ class LineNews:
             full=self.full or later.full,
         )
 
+    def __repr__(self) -> str:
+        return described(self)
+
 
 @runtime_checkable
 class LineStore(Protocol):
@@ -109,7 +122,7 @@ class LineStore(Protocol):
 
     async def reserve_with_line(
         self, *, cps: float, floor: float, wish: LineWish
-    ) -> tuple[LineCount, Reservation | None]:
+    ) -> "tuple[LineCount, Reservation | None]":
         """Take a line, and the next slot as `SlotStore.reserve` does if there was a line.
 
         It is one atomic step, in one round trip.
@@ -203,6 +216,9 @@ class LineBook:
         """Return the book that was written as text; an empty one if there is none."""
         kept: dict[str, Any] = json.loads(text) if text else {}
         return cls(**kept)
+
+    def __repr__(self) -> str:
+        return described(self)
 
 
 def age(since: int, now: int) -> float:

@@ -15,13 +15,12 @@ from aiolimiter import AsyncLimiter
 
 from conference_async.home import Home
 from conference_async.pace.alarm import Alarm, instant
-from conference_async.pace.contract import LimitSnapshot, LookAtCalls, Turn, check_cps
+from conference_async.pace.contract import SECOND, LimitSnapshot, LookAtCalls, Turn, check_cps
 from conference_async.pace.departures import Departures, Slot, line_of
 from conference_async.pace.keeping import Lines, new_name
 from conference_async.pace.line import Priority
 from conference_async.pace.lines import LOOK_EVERY, LineBook, LineNews, check_lines
 from conference_async.pace.schedule import Schedule, Slowdown
-from conference_async.pace.slots import SECOND
 from conference_async.rooted import Rooted
 
 _BURST = 1.5

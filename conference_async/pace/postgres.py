@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, LiteralString
 
 import attrs
 
+from conference_async.pace.contract import SECOND
 from conference_async.pace.lines import (
     LOOK_EVERY,
     RECOVERY,
@@ -19,7 +20,6 @@ from conference_async.pace.lines import (
 from conference_async.pace.shared import SharedLimit
 from conference_async.pace.slots import (
     LOWEST_HOLDS,
-    SECOND,
     STEP_BACK,
     Pace,
     Queuing,

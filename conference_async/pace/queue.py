@@ -2,7 +2,8 @@
 
 import math
 
-from conference_async.pace.slots import SECOND, Queuing, Reservation
+from conference_async.pace.contract import SECOND
+from conference_async.pace.slots import Queuing, Reservation
 
 _LEAD = 0.25
 """Seconds before its slot at which a bulk create asks for it, at the least: the round trip and what

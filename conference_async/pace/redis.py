@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, cast
 
+from conference_async.pace.contract import SECOND
 from conference_async.pace.lines import (
     LOOK_EVERY,
     RECOVERY,
@@ -16,7 +17,6 @@ from conference_async.pace.lines import (
 from conference_async.pace.shared import SharedLimit
 from conference_async.pace.slots import (
     LOWEST_HOLDS,
-    SECOND,
     STEP_BACK,
     Pace,
     Queuing,

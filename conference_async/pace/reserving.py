@@ -12,12 +12,13 @@ from conference_async.backoff import Backoff
 from conference_async.errors import ConfigurationError
 from conference_async.pace.alarm import Alarm
 from conference_async.pace.asking import ANSWER_WITHIN, Asking
+from conference_async.pace.contract import SECOND
 from conference_async.pace.departures import Departures, Slot
 from conference_async.pace.held import Held
 from conference_async.pace.keeping import Lines
 from conference_async.pace.line import Priority
 from conference_async.pace.queue import Queue
-from conference_async.pace.slots import SECOND, Queuing, Reservation, SlotStore
+from conference_async.pace.slots import Queuing, Reservation, SlotStore
 from conference_async.pace.store_clock import StoreClock
 from conference_async.privacy import words_of
 

@@ -10,10 +10,8 @@ from typing import Protocol, runtime_checkable
 import attrs
 
 from conference_async.errors import ConfigurationError
+from conference_async.pace.contract import SECOND
 from conference_async.plain_values import plain
-
-SECOND = 1_000_000
-"""One second in the units of the store's clock."""
 
 LOWEST_HOLDS = 60 * SECOND
 """How long a rate holds against higher ones, after the last slot of its process."""

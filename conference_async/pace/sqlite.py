@@ -10,9 +10,10 @@ from typing import Self, TypeVar
 
 import attrs
 
+from conference_async.pace.contract import SECOND
 from conference_async.pace.lines import LineBook, LineCount, LineNews, LineWish
 from conference_async.pace.shared import SharedLimit
-from conference_async.pace.slots import SECOND, Pace, Queuing, Reservation, check_account
+from conference_async.pace.slots import Pace, Queuing, Reservation, check_account
 from conference_async.sharing import Share
 from conference_async.sqlite.file import SQLiteFile
 from conference_async.sqlite.handle import absolute

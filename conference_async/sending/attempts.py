@@ -1,6 +1,7 @@
 """How an attempt can end, what may follow, and what is reported of it."""
 
 from enum import Enum, auto
+from typing import NamedTuple
 
 import attrs
 
@@ -50,8 +51,7 @@ class AttemptOutcome(Enum):
         }
 
 
-@attrs.frozen
-class Ending:
+class Ending(NamedTuple):
     """How one attempt ended, as the verdict needs it."""
 
     outcome: AttemptOutcome

@@ -6,8 +6,6 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
-import attrs
-
 from conference_async.errors import DeadlineExceeded, LabelInUse, OutcomeUnknown, UnexpectedReply
 from conference_async.models import NewParticipant, PlacedParticipant, mint_label
 from conference_async.pace.contract import Turn
@@ -90,8 +88,7 @@ class Creation:
 
     async def _watched(self, observer: Observer) -> PlacedParticipant:
         request = self._operation.request
-        form = carrying(request.form or b"", observer)
-        self._operation.request = attrs.evolve(request, form=form)
+        request.form = carrying(request.form or b"", observer)
         return await self._sorted()
 
     async def _sorted(self) -> PlacedParticipant:

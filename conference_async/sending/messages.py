@@ -2,12 +2,10 @@
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import TypeVar
-
-import attrs
+from typing import NamedTuple, TypeVar
 
 from conference_async.errors import NotSent, UnexpectedReply
-from conference_async.privacy import mask, words_of
+from conference_async.privacy import words_of
 from conference_async.wire.readings import read_date
 
 T = TypeVar("T")
@@ -18,33 +16,45 @@ _LONGEST_COUNT = 9
 # One of each is made for every attempt, and to freeze them takes several times as long.
 
 
-@attrs.define(eq=False)
 class Request:
-    """A request to the service."""
+    """A request to the service.
 
-    kind: str
-    """The operation, for events and logs: ``create``, ``fetch``, …"""
+    Attributes:
+        kind: The operation, for events and logs: ``create``, ``fetch``, …
+        method: The method of HTTP.
+        path: Path and query, percent-encoded, beginning with a slash.
+        form: The encoded form, or None for a request without a body. Whatever must not be repeated
+            behind our back has one, if an empty one: aiohttp repeats some requests by itself.
+    """
 
-    method: str
-    path: str = attrs.field(repr=mask)
-    """Path and query, percent-encoded, beginning with a slash."""
+    __slots__ = ("form", "kind", "method", "path")
 
-    form: bytes | None = attrs.field(default=None, repr=False)
-    """The encoded form, or None for a request without a body. Whatever must not be repeated
-    behind our back has one, if an empty one: aiohttp repeats some requests by itself."""
+    def __init__(self, kind: str, method: str, path: str, form: bytes | None = None) -> None:
+        self.kind = kind
+        self.method = method
+        self.path = path
+        self.form = form
 
 
-@attrs.define(eq=False)
 class Reply:
-    """A reply of the service."""
+    """A reply of the service.
 
-    status: int
-    body: bytes = attrs.field(repr=False)
-    headers: Mapping[str, str] = attrs.field(repr=False)
-    """By name in any case. They are read when they are asked for, which is seldom."""
+    Attributes:
+        status: The status of HTTP.
+        body: All of it.
+        headers: By name in any case. They are read when they are asked for, which is seldom.
+        source: What the HTTP library made of it, which knows the connection.
+    """
 
-    source: object = attrs.field(default=None, repr=False, eq=False)
-    """What the HTTP library made of it, which knows the connection."""
+    __slots__ = ("body", "headers", "source", "status")
+
+    def __init__(
+        self, status: int, body: bytes, headers: Mapping[str, str], source: object = None
+    ) -> None:
+        self.status = status
+        self.body = body
+        self.headers = headers
+        self.source = source
 
     def read(self, decode: Callable[[bytes], T]) -> T:
         """Return what the body says.
@@ -90,8 +100,7 @@ class Reply:
         return None if until is None or now is None else max(0.0, (until - now).total_seconds())
 
 
-@attrs.frozen(kw_only=True, eq=False)
-class TransportFailure:
+class TransportFailure(NamedTuple):
     """An attempt without a whole answer."""
 
     left: bool

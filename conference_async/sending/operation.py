@@ -9,8 +9,6 @@ import logging
 import math
 from collections.abc import Awaitable, Callable
 
-import attrs
-
 from conference_async.errors import (
     ConferenceError,
     ConnectionFailed,
@@ -322,7 +320,7 @@ class Operation:
         """Take note that no attempt so far has placed anything."""
         for each in self.ended:
             if each.ending.outcome.in_doubt:
-                each.ending = attrs.evolve(each.ending, outcome=AttemptOutcome.ABSENT)
+                each.ending = each.ending._replace(outcome=AttemptOutcome.ABSENT)
 
     async def again(self) -> None:
         """Pay for another attempt, wait until it may begin, and begin it.

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Iterable
 from contextlib import suppress
 from datetime import datetime, timedelta
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 from weakref import WeakValueDictionary
 
 import attrs
@@ -31,11 +31,11 @@ Key: TypeAlias = tuple[str | None, str]
 """A create's label, and its conference as it was addressed."""
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, eq=False, repr=False)
 class Remembered:
     """A create that a ledger or a journal remembers."""
 
-    to: str = attrs.field(repr=False)
+    to: str
     """The number that it called."""
 
     key: Key
@@ -72,8 +72,7 @@ class Sent:
         self.call_sid: str | None = None
 
 
-@attrs.frozen
-class Others:
+class Others(NamedTuple):
     """The other creates of ours to a number."""
 
     call_sids: frozenset[str] = frozenset()

@@ -27,8 +27,8 @@ from conference_async import (
 )
 from conference_async.emulator import Emulator, Fault, Script
 from conference_async.pace import LineBook, LineCount, LineNews, LineWish, Pace, Reservation
+from conference_async.pace.contract import SECOND
 from conference_async.pace.line import next_ticket
-from conference_async.pace.slots import SECOND
 from conference_async.webhooks import CallEnded, ConferenceStarted, ParticipantLeft
 
 FROM = "+15017122661"

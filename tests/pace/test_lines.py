@@ -11,11 +11,11 @@ import attrs
 import pytest
 
 from conference_async.errors import ConfigurationError
+from conference_async.pace.contract import SECOND
 from conference_async.pace.lines import LineBook, LineNews, LineStore, LineWish, check_lines, judge
 from conference_async.pace.postgres import PostgresLimit
 from conference_async.pace.redis import RedisLimit
 from conference_async.pace.shared import SharedLimit
-from conference_async.pace.slots import SECOND
 from conference_async.pace.sqlite import SQLiteLimit
 
 LIMITS: dict[str, Callable[..., SharedLimit]] = {

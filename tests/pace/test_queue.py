@@ -10,13 +10,14 @@ from typing import Any
 
 import pytest
 
+from conference_async.pace.contract import SECOND
 from conference_async.pace.line import Priority, next_ticket
 from conference_async.pace.lines import LineStore, LineWish
 from conference_async.pace.postgres import PostgresLimit
 from conference_async.pace.queue import Queue
 from conference_async.pace.redis import RedisLimit
 from conference_async.pace.shared import SharedLimit
-from conference_async.pace.slots import SECOND, Pace, Queuing, Reservation
+from conference_async.pace.slots import Pace, Queuing, Reservation
 from conference_async.pace.sqlite import SQLiteLimit
 from tests.pace.test_shared import Store, cancel, clock, instant, most_in_a_second, start
 

@@ -23,11 +23,12 @@ import pytest
 import redis
 
 from conference_async.errors import ConfigurationError
+from conference_async.pace.contract import SECOND
 from conference_async.pace.line import Priority, next_ticket
 from conference_async.pace.postgres import PostgresLimit
 from conference_async.pace.redis import RedisLimit
 from conference_async.pace.shared import SharedLimit
-from conference_async.pace.slots import SECOND, STEP_BACK, Pace, QueueStore, Queuing, Reservation
+from conference_async.pace.slots import STEP_BACK, Pace, QueueStore, Queuing, Reservation
 from conference_async.pace.sqlite import SQLiteLimit
 from tests.conftest import UNMEASURED
 

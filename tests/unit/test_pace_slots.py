@@ -5,9 +5,9 @@ import math
 import pytest
 
 from conference_async.errors import ConfigurationError
+from conference_async.pace.contract import SECOND
 from conference_async.pace.slots import (
     LOWEST_HOLDS,
-    SECOND,
     STEP_BACK,
     Pace,
     Queuing,
