@@ -1,10 +1,11 @@
 """Plans on their way to workers: staged, compared with what was submitted before, entered."""
 
+import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from blockbuster import BlockBuster
@@ -85,6 +86,35 @@ async def test_who_is_in_the_file_no_more_is_left_out(
     assert await scene.dialer.submit(people(10, plan.name)) == 5
     assert (await scene.counts(plan))[State.PLANNED] == 9
     assert await left_staged(scene) == 0
+
+
+async def test_no_target_is_looked_for_among_all_of_its_campaign(
+    scene: "Scene", people: "People", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor by a server that knows of other campaigns only, and takes this one to be empty."""
+    monkeypatch.setattr(staging, "AT_ONCE", 100)
+    monkeypatch.setattr(submission, "AT_ONCE", 100)
+    await scene.dialer.submit(people(2_000))
+    async with await AsyncConnection.connect(scene.dsn, autocommit=True) as database:
+        await database.execute("ANALYZE conference_async_outcome, conference_async_staged")
+        count, before = 1_000, await rows_read(database)
+        plan = people(count)
+        await scene.dialer.submit(plan)
+        await scene.dialer.submit(plan)
+        assert await rows_read(database) - before < 50 * count
+
+
+async def rows_read(database: AsyncConnection[Any]) -> int:
+    """Return how many rows of targets the server has read, by indexes or without."""
+    await asyncio.sleep(1.5)  # a session tells the server of it once a second, or when it ends
+    cursor = await database.execute(
+        "SELECT sum(read)::bigint FROM ("
+        " SELECT relname, idx_tup_read FROM pg_stat_user_indexes UNION ALL"
+        " SELECT relname, seq_tup_read FROM pg_stat_user_tables) AS found (relname, read)"
+        " WHERE relname IN ('conference_async_outcome', 'conference_async_staged')"
+    )
+    (read,) = await cursor.fetchone() or (0,)
+    return int(read)
 
 
 async def test_people_keep_their_rooms_and_new_ones_go_where_there_is_place(

@@ -100,7 +100,7 @@ AND (%(state)s::text <> 'sending'
 ONWARDS = """
 SELECT outcome.*, standing FROM conference_async_outcome AS outcome
 JOIN conference_async_campaign AS campaign USING (ledger)
-WHERE ledger = %(ledger)s AND number > %(last)s AND (%(states)s::text[] IS NULL
+WHERE ledger = %(ledger)s AND number > %(last)s AND number > 0 AND (%(states)s::text[] IS NULL
     OR CASE WHEN standing = 'cancelled' AND state = 'planned' THEN 'skipped' ELSE state END
         = ANY(%(states)s))
 ORDER BY number LIMIT %(most)s

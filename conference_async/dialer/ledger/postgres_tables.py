@@ -54,9 +54,13 @@ CREATE TABLE IF NOT EXISTS conference_async_outcome (
     changed timestamptz NOT NULL DEFAULT clock_timestamp(),
     UNIQUE (ledger, target)
 );
-CREATE INDEX IF NOT EXISTS conference_async_outcome_in_order
-    ON conference_async_outcome (ledger, number);
+CREATE INDEX IF NOT EXISTS conference_async_outcome_onwards
+    ON conference_async_outcome (ledger, number) WHERE number > 0;
 """
+# Numbers begin at 1. Only what asks for rows in order says so, and so can use `onwards`: a server
+# whose statistics do not know a new campaign would take that to look for one target, too, and read
+# the whole campaign each time. So it is with `staged_in_order`.
+#
 # Workers claim rows by `due` and `doubtful`, and find those of dead ones by `held`. A row is in
 # `due` only while somebody may claim it, so that its first entries are the next to be called.
 _WORKERS: LiteralString = """
@@ -76,7 +80,8 @@ ALTER TABLE conference_async_outcome
     ADD COLUMN IF NOT EXISTS earliest timestamptz,
     ADD COLUMN IF NOT EXISTS latest timestamptz;
 ALTER TABLE conference_async_outcome SET (autovacuum_vacuum_scale_factor = 0.02);
-DROP INDEX IF EXISTS conference_async_outcome_to_do, conference_async_outcome_by_call;
+DROP INDEX IF EXISTS conference_async_outcome_to_do, conference_async_outcome_by_call,
+    conference_async_outcome_in_order;
 CREATE INDEX IF NOT EXISTS conference_async_outcome_due
     ON conference_async_outcome (ledger, not_before, number)
     WHERE state = 'planned' AND worker IS NULL AND request IS NOT NULL;
@@ -99,10 +104,10 @@ CREATE UNLOGGED TABLE IF NOT EXISTS conference_async_staged (
     zones text[],
     not_before timestamptz NOT NULL,
     reason text,
-    staged_at timestamptz NOT NULL DEFAULT now(),
-    PRIMARY KEY (submission, place)
+    staged_at timestamptz NOT NULL DEFAULT now()
 );
 ALTER TABLE conference_async_staged
+    DROP CONSTRAINT IF EXISTS conference_async_staged_pkey,
     ADD COLUMN IF NOT EXISTS row bigint,
     ADD COLUMN IF NOT EXISTS id text,
     ADD COLUMN IF NOT EXISTS own_label text,
@@ -110,6 +115,8 @@ ALTER TABLE conference_async_staged
     ADD COLUMN IF NOT EXISTS earliest timestamptz,
     ADD COLUMN IF NOT EXISTS latest timestamptz,
     ADD COLUMN IF NOT EXISTS priority integer NOT NULL DEFAULT 0;
+CREATE UNIQUE INDEX IF NOT EXISTS conference_async_staged_in_order
+    ON conference_async_staged (submission, place) WHERE place > 0;
 CREATE INDEX IF NOT EXISTS conference_async_staged_by_target
     ON conference_async_staged (submission, target);
 """

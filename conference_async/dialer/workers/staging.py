@@ -36,15 +36,15 @@ COPY conference_async_staged
 FROM STDIN
 """
 _AGAIN = """
-DELETE FROM conference_async_staged WHERE submission = %s AND place BETWEEN %s AND %s
+DELETE FROM conference_async_staged WHERE submission = %s AND place BETWEEN %s AND %s AND place > 0
 """
 # To places that nobody has: they cannot be exchanged one by one.
 _ORDER = """
 UPDATE conference_async_staged AS staged SET place = %(written)s + ordered.rank
 FROM (
-    SELECT place, row_number() OVER (ORDER BY priority DESC, place) AS rank
+    SELECT ctid, row_number() OVER (ORDER BY priority DESC, place) AS rank
     FROM conference_async_staged WHERE submission = %(submission)s
-) AS ordered WHERE staged.submission = %(submission)s AND staged.place = ordered.place
+) AS ordered WHERE staged.ctid = ordered.ctid
 """
 _COUNT = "SELECT count(*) AS number FROM conference_async_staged WHERE submission = %s"
 # What a submission that was killed left behind, too.

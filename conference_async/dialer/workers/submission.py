@@ -35,7 +35,7 @@ LEFT_OUT = "it is no longer in the file"
 _MISSING: LiteralString = """
 WITH known AS MATERIALIZED (
     SELECT number, target FROM conference_async_outcome
-    WHERE ledger = %(ledger)s AND number > %(last)s AND state = 'planned'
+    WHERE ledger = %(ledger)s AND number > %(last)s AND number > 0 AND state = 'planned'
     ORDER BY number LIMIT %(most)s
 ), missing AS MATERIALIZED (
     SELECT number FROM known LEFT JOIN LATERAL (
@@ -63,7 +63,8 @@ GROUP BY conference
 _ENTER: LiteralString = """
 WITH given AS MATERIALIZED (
     DELETE FROM conference_async_staged
-    WHERE submission = %(submission)s AND place <= %(last)s RETURNING *
+    WHERE submission = %(submission)s AND place > %(first)s AND place <= %(last)s AND place > 0
+    RETURNING *
 ), known AS MATERIALIZED (
     SELECT given.*, was.state, was.conference AS room, was.ordered,
         was.number IS NULL OR was.reason IS NOT DISTINCT FROM %(left_out)s AS fresh
@@ -226,9 +227,10 @@ class Submission:
         self._rooms, made = await self._free_rooms(), 0
         async with aclosing(self._plan.batches()) as batches:
             async for batch in batches:
+                first = self._staging.written
                 await self._staging.add(batch)
                 await self._staging.flush()
-                made += await self._enter(self._staging.written)
+                made += await self._enter(first, self._staging.written)
         return made
 
     async def _enter_all(self) -> int:
@@ -238,15 +240,19 @@ class Submission:
         self._rooms, made, first = await self._free_rooms(), 0, 0
         if self.preview is not None and len(self.preview.priorities) > 1:
             first = await self._staging.order()
-        for last in range(AT_ONCE, self._staging.written + AT_ONCE, AT_ONCE):
-            made += await self._enter(first + last)
+        for place in range(first, first + self._staging.written, AT_ONCE):
+            made += await self._enter(place, place + AT_ONCE)
         return made
 
-    async def _enter(self, last: int) -> int:
-        """Enter what is staged up to a place; return how many are to be called."""
+    async def _enter(self, first: int, last: int) -> int:
+        """Enter what is staged behind a place and up to another; return how many are to be called.
+
+        Not all up to a place: the server would pass by all that is entered already each time.
+        """
         rooms = None if self._rooms is None else list(islice(self._rooms, AT_ONCE))
         values = {
             **await self._values(),
+            "first": first,
             "last": last,
             "rooms": rooms,
             "spread": self._plan.spread is not None,
