@@ -12,7 +12,8 @@ from benchmarks.contenders import OFFICIAL, OURS
 from benchmarks.figures import Figure, often, take_turns, times_as_fast
 from benchmarks.server import ACCOUNT_SID, ROOM, participant
 from conference_async.models import Participant
-from conference_async.wire import decode_participant, make_converter
+from conference_async.wire import decode_participant
+from conference_async.wire.converter import make_converter
 
 TIMES = 5_000
 

@@ -1,6 +1,5 @@
 """The only place that knows the API's names, paths, dates and encodings."""
 
-from conference_async.wire.converter import make_converter
 from conference_async.wire.decode import (
     PageReply,
     decode_call,
@@ -47,7 +46,6 @@ __all__ = [
     "decode_participant_page",
     "encode_form",
     "error_code",
-    "make_converter",
     "next_page_path",
     "participant_path",
     "participants_path",

@@ -4,39 +4,29 @@ They are read generously, since what a reply is about has happened whatever form
 property, an unknown status, and any property in another form than the page promises are kept in
 `extra`, not refused. Whether a reply may do without a SID is for its reader to decide.
 
-Pages of a thousand participants are common, so this is measured. cattrs reads whatever comes;
-a participant of the usual form is filled in by hand, several times as fast.
+cattrs reads whatever comes. What comes is nearly always of the usual form, and so this is loaded
+when something first is not, or when a conference is first read.
 """
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from operator import itemgetter
 from typing import Any, TypeAlias, TypeVar, cast
 
 import attrs
 from cattrs import Converter
 from cattrs.gen import make_dict_structure_fn, override
 
-from conference_async.models import (
-    Conference,
-    ConferenceStatus,
-    Participant,
-    ParticipantStatus,
-    PlacedParticipant,
-)
+from conference_async.models import Conference, ConferenceStatus, Participant, PlacedParticipant
 from conference_async.models.vocabulary import UNKNOWN
 from conference_async.wire.readings import read_date, read_milliseconds
+from conference_async.wire.usual import PARTICIPANT_STATUSES, Payload, quickly
 
 R = TypeVar("R", Participant, PlacedParticipant, Conference)
-P = TypeVar("P", bound=Participant)
 S = TypeVar("S")
-Payload: TypeAlias = dict[str, Any]
-"""A JSON object, or what should be one."""
 Hook: TypeAlias = Callable[[Any, Any], Any]
 """A function of a JSON value and the type that is wanted, as cattrs calls it."""
 
 _OURS = ("extra", "reconciled", "evidence", "repeated")
-_PARTICIPANT_STATUSES: dict[str, str] = {status.value: status for status in ParticipantStatus}
 _CONFERENCE_STATUSES: dict[str, str] = {status.value: status for status in ConferenceStatus}
 
 
@@ -87,113 +77,6 @@ def _keeping_the_rest(
     return read
 
 
-class _Blank(Participant):
-    """A participant that is being filled in: it becomes a frozen one by a change of its class."""
-
-    __slots__ = ()
-    # Both, or the interpreter looks them up for each attribute that is set: ten times as slow.
-    __setattr__ = object.__setattr__
-    __delattr__ = object.__delattr__
-
-
-_properties = itemgetter(
-    "account_sid",
-    "call_sid",
-    "label",
-    "call_sid_to_coach",
-    "coaching",
-    "conference_sid",
-    "date_created",
-    "date_updated",
-    "end_conference_on_exit",
-    "muted",
-    "hold",
-    "start_conference_on_enter",
-    "status",
-    "queue_time",
-    "uri",
-)
-_PROPERTIES = 15
-
-
-def quickly(cls: type[P], judge: Callable[[Any, Any], P]) -> Callable[[Any, Any], P]:
-    """Return a hook that asks `judge` only about a participant of an unusual form."""
-
-    def read(payload: Payload, _: object) -> P:
-        try:
-            (
-                account_sid,
-                call_sid,
-                label,
-                coached,
-                coaching,
-                conference_sid,
-                created,
-                updated,
-                ends,
-                muted,
-                hold,
-                starts,
-                status,
-                queue_time,
-                uri,
-            ) = _properties(payload)
-            if not (
-                len(payload) == _PROPERTIES
-                and type(account_sid) is str
-                and type(call_sid) is str
-                and (label is None or type(label) is str)
-                and (coached is None or type(coached) is str)
-                and type(coaching) is bool
-                and type(conference_sid) is str
-                and type(created) is str
-                and type(updated) is str
-                and type(ends) is bool
-                and type(muted) is bool
-                and type(hold) is bool
-                and type(starts) is bool
-                and type(uri) is str
-            ):
-                return judge(payload, cls)
-            status = _PARTICIPANT_STATUSES[status]
-            # What has not changed since it was created says the same twice.
-            unchanged = updated == created
-            created = read_date(created)
-            updated = created if unchanged else read_date(updated)
-        except (KeyError, TypeError):  # something is missing, or this is no object at all
-            return judge(payload, cls)
-        if queue_time is not None:
-            queue_time = read_milliseconds(queue_time)
-            if queue_time is None:
-                return judge(payload, cls)
-        if created is None or updated is None:
-            return judge(payload, cls)
-        blank: Any = _Blank.__new__(_Blank)
-        blank.account_sid = account_sid
-        blank.call_sid = call_sid
-        blank.label = label
-        blank.call_sid_to_coach = coached
-        blank.coaching = coaching
-        blank.conference_sid = conference_sid
-        blank.date_created = created
-        blank.date_updated = updated
-        blank.end_conference_on_exit = ends
-        blank.muted = muted
-        blank.hold = hold
-        blank.start_conference_on_enter = starts
-        blank.status = status
-        blank.queue_time = queue_time
-        blank.uri = uri
-        blank.extra = {}
-        blank.reconciled = False
-        blank.evidence = "reply"
-        blank.repeated = False
-        blank.__class__ = cls
-        return blank  # type: ignore[no-any-return]  # it is of that class by now
-
-    return read
-
-
 def _names(cls: type[attrs.AttrsInstance]) -> list[str]:
     fields: tuple[attrs.Attribute[Any], ...] = attrs.fields(cls)
     return [field.name for field in fields]
@@ -216,7 +99,7 @@ def _object(value: object) -> Payload:
 
 
 def _participant_status(value: object, _: object) -> str:
-    return _PARTICIPANT_STATUSES.get(value, value) if isinstance(value, str) else UNKNOWN
+    return PARTICIPANT_STATUSES.get(value, value) if isinstance(value, str) else UNKNOWN
 
 
 def _conference_status(value: object, _: object) -> str:

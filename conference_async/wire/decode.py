@@ -5,15 +5,17 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from types import NoneType
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import attrs
-from cattrs import Converter
 
 from conference_async.errors import UnexpectedReply
 from conference_async.models import Conference, LoggedCall, Participant, PlacedParticipant
-from conference_async.wire.converter import make_converter, quickly
 from conference_async.wire.readings import read_date
+from conference_async.wire.usual import quickly
+
+if TYPE_CHECKING:
+    from cattrs import Converter
 
 T = TypeVar("T")
 
@@ -34,7 +36,12 @@ else:
 
     _loads = _quickly
 
-_converter: Callable[[], Converter] = cache(make_converter)
+
+@cache
+def _converter() -> "Converter":
+    from conference_async.wire.converter import make_converter
+
+    return make_converter()
 
 
 def _generously(payload: object, cls: type[T]) -> T:

@@ -14,12 +14,12 @@ from conference_async.wire import (
     decode_participant,
     decode_participant_page,
     encode_form,
-    make_converter,
     next_page_path,
     participant_path,
     participants_path,
     participants_query,
 )
+from conference_async.wire.converter import make_converter
 
 SAMPLES = Path(__file__).parents[1] / "samples"
 REPLIES = sorted((SAMPLES / "replies").glob("*.json"))

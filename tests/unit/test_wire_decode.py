@@ -24,8 +24,8 @@ from conference_async.wire import (
     decode_conference_page,
     decode_participant,
     decode_participant_page,
-    make_converter,
 )
+from conference_async.wire.converter import make_converter
 
 PARTICIPANT: dict[str, Any] = {
     "account_sid": "AC" + "a" * 32,
