@@ -26,7 +26,6 @@ from conference_async.sending.attempts import AttemptEvent
 from conference_async.sending.call_log import look_at_calls
 from conference_async.sending.congestion import Congestion
 from conference_async.sending.evidence import Search
-from conference_async.sending.intents import JournalStore
 from conference_async.sending.many import Finding, find_many
 from conference_async.sending.observing import Observer
 from conference_async.sending.options import Options
@@ -40,6 +39,8 @@ from conference_async.sending.transport import Transport
 
 if TYPE_CHECKING:
     import aiohttp
+
+    from conference_async.sending.intents import JournalStore
 
 P = ParamSpec("P")
 
@@ -132,7 +133,7 @@ class ConferenceClient:
         priority: Priority = Priority.INTERACTIVE,
         on_attempt: Callable[[AttemptEvent], None] | None = None,
         before_send: Callable[[str | None, int], Awaitable[object]] | None = None,
-        journal: JournalStore | None = None,
+        journal: "JournalStore | None" = None,
         telemetry: Observer | None = None,
     ) -> None:
         check_count("max_concurrency", max_concurrency)

@@ -24,7 +24,6 @@ from conference_async.participants import Participants
 from conference_async.privacy import mask
 from conference_async.room import Room
 from conference_async.sending.messages import Reply, Request
-from conference_async.sending.once import creation_of
 from conference_async.sending.pages import Listing, check_filters, first_page, page_size_for, whole
 from conference_async.sending.sender import Sender
 from conference_async.visit import Visitor, visit
@@ -181,7 +180,7 @@ class ConferenceHandle:
             room.opened(placed.conference_sid)
             return handle_of(placed, room, Visitor)
 
-        return visit(lambda: creation_of(room.sender, room.name, new, once), visitor)
+        return visit(lambda: room.creation(new, once), visitor)
 
     async def resolve(self) -> str:
         """Return the conference's SID; a name is looked up each time.

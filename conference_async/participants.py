@@ -21,7 +21,6 @@ from conference_async.models import (
 from conference_async.participant_handle import ParticipantHandle, handle_of
 from conference_async.privacy import mask
 from conference_async.room import Room
-from conference_async.sending.once import creation_of
 from conference_async.sending.pages import Listing, check_filters, first_page, page_size_for, whole
 from conference_async.wire import decode_participant_page, participants_path, participants_query
 
@@ -79,7 +78,7 @@ class Participants:
             RequestRefused: The service said no; nobody was dialled.
             OutcomeUnknown: It may have been placed. The same key can be asked again.
         """
-        placed = await creation_of(self._room.sender, self._room.name, new, once).run()
+        placed = await self._room.creation(new, once).run()
         self._room.opened(placed.conference_sid)
         return placed
 

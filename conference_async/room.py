@@ -1,14 +1,18 @@
 """The conference behind a handle: a SID, or a name for as long as the conference lives."""
 
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from conference_async.errors import ConferenceNotActive, ConferenceNotFound, NotFound
-from conference_async.models import check_conference, is_conference_sid
+from conference_async.models import NewParticipant, check_conference, is_conference_sid
 from conference_async.plain_values import plain
 from conference_async.privacy import mask
+from conference_async.sending.creation import Creation
 from conference_async.sending.lookup import live_conference
 from conference_async.sending.sender import Sender
+
+if TYPE_CHECKING:
+    from conference_async.sending.once import Once
 
 ResultT = TypeVar("ResultT")
 
@@ -46,6 +50,14 @@ class Room:
                 status=404,
             )
         return self._remembered
+
+    def creation(self, new: NewParticipant, once: str | None) -> "Creation | Once":
+        """Return a create into the conference, or that of an intent where there is a key."""
+        if once is None:
+            return Creation(self.sender, self.name, new)
+        from conference_async.sending.once import Once
+
+        return Once(self.sender, self.name, new, once)
 
     def opened(self, conference_sid: str | None) -> None:
         """Take over what the reply to a create says: the conference of the name that is live."""

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
@@ -19,7 +19,9 @@ from conference_async.errors import (
 from conference_async.models import Participant
 from conference_async.participant_handle import ParticipantHandle
 from conference_async.sending.creation import Creation
-from conference_async.sending.once import Once
+
+if TYPE_CHECKING:
+    from conference_async.sending.once import Once
 
 _HANG_UP: Final = 10.0
 """Seconds that hanging up may take."""
@@ -45,7 +47,7 @@ class Visitor(ParticipantHandle):
 
 @asynccontextmanager
 async def visit(
-    dial: Callable[[], Creation | Once], visitor_of: Callable[[Participant], Visitor]
+    dial: "Callable[[], Creation | Once]", visitor_of: Callable[[Participant], Visitor]
 ) -> AsyncGenerator[Visitor, None]:
     """Dial somebody in, and hang up when the block ends; see `ConferenceHandle.participant`.
 
@@ -89,7 +91,7 @@ async def _hang_up(handle: ParticipantHandle) -> None:
 
 
 async def _take_back(
-    creation: Creation | Once, visitor_of: Callable[[Participant], Visitor]
+    creation: "Creation | Once", visitor_of: Callable[[Participant], Visitor]
 ) -> None:
     with suppress(TimeoutError, LabelInUse):
         async with asyncio.timeout(_HANG_UP):

@@ -49,15 +49,6 @@ _in_line: set[tuple[int, int, str, str]] = set()
 _farewells: set[asyncio.Task[bool]] = set()
 
 
-def creation_of(
-    sender: Sender, conference: str, new: NewParticipant, once: str | None
-) -> "Creation | Once":
-    """Return a create, or that of an intent where there is a key."""
-    if once is None:
-        return Creation(sender, conference, new)
-    return Once(sender, conference, new, once)
-
-
 class Once:
     """A create with a key: whoever comes with the same one gets the same participant.
 

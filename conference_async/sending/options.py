@@ -1,7 +1,7 @@
 """The settings of a client, or of a view of it."""
 
 from collections.abc import Awaitable, Callable
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import attrs
 
@@ -10,9 +10,11 @@ from conference_async.errors import ConfigurationError
 from conference_async.pace.line import Priority
 from conference_async.plain_functions import check_callable, check_plain
 from conference_async.sending.attempts import AttemptEvent
-from conference_async.sending.intents import JournalStore
 from conference_async.sending.observing import Observer, check_observer
 from conference_async.sending.retry import RetryPolicy, RetryUnknown, check_retry_unknown
+
+if TYPE_CHECKING:
+    from conference_async.sending.intents import JournalStore
 
 _STORE = ("known", "swap", "remembered")
 
@@ -71,7 +73,7 @@ def _priority(value: Priority) -> Priority:
         ) from None
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, eq=False, repr=False)
 class Options:
     """Settings of one view of a client; see `ConferenceClient` for their meaning."""
 
@@ -89,5 +91,5 @@ class Options:
     before_send: _BeforeSend | None = attrs.field(
         default=None, validator=attrs.validators.optional(_callable)
     )
-    journal: JournalStore | None = attrs.field(default=None, validator=_remembers)
+    journal: "JournalStore | None" = attrs.field(default=None, validator=_remembers)
     telemetry: Observer | None = attrs.field(default=None, validator=check_observer)
