@@ -15,7 +15,7 @@ DEFAULT_BASE_URL = "https://api.twilio.com"
 OAUTH_URL = "https://oauth.twilio.com/v2/token"
 """Where the service gives OAuth tokens."""
 
-_HOST_LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?")
+_HOST_LABEL = r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"
 _GLOBAL = {"roaming", "gll"}
 """Words for "wherever": the service's hosts have no such part."""
 
@@ -58,7 +58,7 @@ def resolve_base_url(
     if not region and not edge:
         return DEFAULT_BASE_URL
     for name, value in (("region", region), ("edge", edge)):
-        if value and not _HOST_LABEL.fullmatch(_text(value)):
+        if value and not re.fullmatch(_HOST_LABEL, _text(value)):
             raise ConfigurationError(f"{name} {value!r} cannot be part of a host name")
         if value in _GLOBAL:
             raise ConfigurationError(

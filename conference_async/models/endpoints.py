@@ -4,22 +4,22 @@ import re
 from typing import Literal, TypeAlias
 
 from conference_async.errors import InvalidParameter
-from conference_async.models.labels import UNSENDABLE
+from conference_async.models.labels import unsendable
 
 EndpointKind: TypeAlias = Literal["phone", "sip", "client", "app"]
 """The kinds of target: a phone number, a SIP address, a client, a TwiML application."""
 
 # Three digits are emergency numbers; longer ones are whole numbers, legal without the plus too.
 _PHONE = re.compile(r"\+?[0-9]{7,15}|[0-9]{3}")
-_PATTERNS: tuple[tuple[EndpointKind, re.Pattern[str]], ...] = (
-    ("phone", _PHONE),
-    ("sip", re.compile(r"sips?:[!-~]+@[0-9A-Za-z\[][!-~]*", re.IGNORECASE)),
-    ("client", re.compile(r"client:[^\s?]+(?:\?\S*)?")),
-    ("app", re.compile(r"app:AP[0-9a-fA-F]{32}(?:\?\S*)?")),
+# Compiled when somebody first has such an address.
+_OTHERS: tuple[tuple[EndpointKind, str], ...] = (
+    ("sip", r"(?i)sips?:[!-~]+@[0-9A-Za-z\[][!-~]*"),
+    ("client", r"client:[^\s?]+(?:\?\S*)?"),
+    ("app", r"app:AP[0-9a-fA-F]{32}(?:\?\S*)?"),
 )
 _LONGEST_IDENTITY = 256
 _HEADERS_BELOW = 1024
-_CALLER = re.compile(r"client:\S+|[^\s:@/?]+")
+_CALLER = r"client:\S+|[^\s:@/?]+"
 
 
 def is_phone(value: str) -> bool:
@@ -34,7 +34,9 @@ def is_e164(value: str) -> bool:
 
 def kind_of(to: str) -> EndpointKind | None:
     """Return what kind of target `to` is, or None if the service could not call it."""
-    return next((kind for kind, pattern in _PATTERNS if pattern.fullmatch(to)), None)
+    if is_phone(to):
+        return "phone"
+    return next((kind for kind, pattern in _OTHERS if re.fullmatch(pattern, to)), None)
 
 
 def check_target(to: object) -> EndpointKind:
@@ -50,7 +52,7 @@ def check_target(to: object) -> EndpointKind:
         return "phone"
     if kind := kind_of(to):
         address, _, parameters = to.partition("?")
-        if UNSENDABLE.search(to):
+        if unsendable(to):
             problem = "must not contain control characters or lone surrogates"
             raise InvalidParameter("to", problem, code=21211)
         if kind == "client":
@@ -97,7 +99,7 @@ def check_caller(parameter: str, caller: object, target: EndpointKind) -> None:
         problem = "must be a phone number (+ and digits, nothing between them), because `to` is one"
         raise InvalidParameter(parameter, problem, code=21212)
     _check_identity(parameter, caller, code=21212)
-    if not (_CALLER.fullmatch(caller) and caller.isprintable()):
+    if not (re.fullmatch(_CALLER, caller) and caller.isprintable()):
         problem = "must be a phone number, client:name, or only the username of a SIP address"
         raise InvalidParameter(parameter, problem, code=21212)
 

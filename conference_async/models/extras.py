@@ -7,13 +7,13 @@ from typing import Any, TypeAlias
 import attrs
 
 from conference_async.errors import InvalidParameter
-from conference_async.models.labels import UNSENDABLE
+from conference_async.models.labels import unsendable
 from conference_async.plain_values import plain
 
 Extras: TypeAlias = Mapping[str, str | Sequence[str]]
 """Values by the service's own parameter names; a list is sent as one pair for each item."""
 
-_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
+_NAME = r"[A-Za-z][A-Za-z0-9_.-]*"
 
 
 def copied(extra: Extras) -> Extras:
@@ -40,7 +40,7 @@ def only_unknown(
         return
     fields = {_folded(field.name): field.name for field in attrs.fields(type(instance))}
     for name, value in extra.items():
-        if not _NAME.fullmatch(str(name)):
+        if not re.fullmatch(_NAME, str(name)):
             raise InvalidParameter("extra", f"{name!r} is not the name of a parameter")
         if known := fields.get(_folded(str(name))):
             raise InvalidParameter("extra", f"give {name} as the keyword {known} instead")
@@ -49,7 +49,7 @@ def only_unknown(
 
 
 def _sendable(item: object) -> bool:
-    return isinstance(item, str) and not UNSENDABLE.search(item)
+    return isinstance(item, str) and not unsendable(item)
 
 
 def _folded(name: str) -> str:

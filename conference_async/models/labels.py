@@ -22,10 +22,7 @@ _SHORTEST_SID = 33
 """Characters of what is taken for a SID, or for one that was mistyped, at least."""
 
 _CALL_SID = re.compile(r"CA[0-9a-fA-F]{32}").fullmatch
-_MINTED = re.compile(r"p[0-9a-f]{30}")
 _CONFERENCE_SID = re.compile(r"CF[0-9a-fA-F]{32}").fullmatch
-_LIKE_A_SID = re.compile(r"([a-z]{2})[0-9a-f]{32}", re.IGNORECASE)
-_MISTYPED = re.compile(r"CF[0-9a-z]{31,33}", re.IGNORECASE)
 _KINDS = {
     "AC": "an Account SID",
     "AP": "the SID of a TwiML application",
@@ -38,19 +35,25 @@ _KINDS = {
 """The SIDs that are mistaken for the one that is asked for. SIDs of other kinds, such as tasks',
 are fine names."""
 
-UNSENDABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
-"""Control characters and line separators, and halves of characters that UTF-8 cannot carry."""
-_UNSEEN = re.compile(
+# Compiled when they are first searched for: few texts are so unusual, and a client loads sooner.
+_UNSENDABLE = r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]"
+_UNSEEN = (
     r"^\s|\s$|[\u00ad\u061c\u115f\u1160\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064"
     r"\u2066-\u2069\u3164\ufeff\uffa0]"
 )
 """Blanks at an end, and characters that show as nothing; those that join letters or the parts of an
 emoji are not among them."""
-_INTERNATIONAL = re.compile(r"\+[0-9](?:[ ().-]{0,2}[0-9]){6,14}")
-_NATIONAL = re.compile(
-    r"(?:[^0-9]*[^0-9A-Za-z])?[0-9](?:[ ().-]{0,2}[0-9]){9,14}(?:[^0-9A-Za-z][^0-9]*)?"
-)
-_EMAIL = re.compile(r"[^\s@]+@[^\s@]+\.[^\s@]+")
+_INTERNATIONAL = r"\+[0-9](?:[ ().-]{0,2}[0-9]){6,14}"
+_NATIONAL = r"(?:[^0-9]*[^0-9A-Za-z])?[0-9](?:[ ().-]{0,2}[0-9]){9,14}(?:[^0-9A-Za-z][^0-9]*)?"
+_EMAIL = r"[^\s@]+@[^\s@]+\.[^\s@]+"
+
+
+def unsendable(text: str) -> bool:
+    """Return whether a text holds what no request can carry, or what ends a line.
+
+    That is: control characters, separators of lines, and halves of characters.
+    """
+    return not text.isprintable() and re.search(_UNSENDABLE, text) is not None
 
 
 def is_call_sid(text: object) -> bool:
@@ -74,7 +77,7 @@ def mint_label() -> str:
 
 def is_minted(label: str) -> bool:
     """Return whether a label is one of `mint_label`'s, which only one create ever carries."""
-    return _MINTED.fullmatch(label) is not None
+    return re.fullmatch("p[0-9a-f]{30}", label) is not None
 
 
 def check_label(label: str) -> str:
@@ -128,7 +131,7 @@ def check_conference(given: str) -> str:
     if "?" in sid_or_name:
         raise InvalidParameter("conference", "a friendly name must not contain '?'")
     _refuse_other_sid("conference", sid_or_name)
-    if _MISTYPED.fullmatch(sid_or_name.strip()):
+    if re.fullmatch("(?i)CF[0-9a-z]{31,33}", sid_or_name.strip()):
         notify(
             ConferenceWarning,
             f"{sid_or_name!r} is almost a Conference SID, which has CF and 32 digits (0-9, a-f), "
@@ -195,7 +198,7 @@ def _plain_word(text: object) -> bool:
 
 def _refuse_other_sid(parameter: str, text: str, *, code: int | None = None) -> None:
     """Refuse what is shaped like a SID, but is not one of those that may stand here as it is."""
-    found = _LIKE_A_SID.fullmatch(text.strip())
+    found = re.fullmatch("(?i)([a-z]{2})[0-9a-f]{32}", text.strip())
     kind = found[1].upper() if found else ""
     if kind not in _KINDS:
         return
@@ -222,7 +225,7 @@ def _segment(parameter: str, text: object, code: int) -> str:
         problem = "must not be '.' or '..', which mean a directory in a URL"
     elif "/" in text or "%2f" in text.lower():
         problem = "must not contain '/' or '%2F'"
-    elif UNSENDABLE.search(text):
+    elif unsendable(text):
         problem = "must not contain control characters or lone surrogates"
     else:
         return text
@@ -232,7 +235,7 @@ def _segment(parameter: str, text: object, code: int) -> str:
 
 
 def _warn_of_the_unseen(what: str, text: str) -> None:
-    if _UNSEEN.search(text):
+    if re.search(_UNSEEN, text):
         notify(
             ConferenceWarning,
             f"the {what} {printable(text)!r} begins or ends with a blank, or holds characters that "
@@ -241,9 +244,9 @@ def _warn_of_the_unseen(what: str, text: str) -> None:
 
 
 def _warn_of_personal_data(what: str, text: str) -> None:
-    if _INTERNATIONAL.search(text) or _NATIONAL.fullmatch(text):
+    if re.search(_INTERNATIONAL, text) or re.fullmatch(_NATIONAL, text):
         kind = "a phone number"
-    elif _EMAIL.search(text):
+    elif re.search(_EMAIL, text):
         kind = "an email address"
     else:
         return

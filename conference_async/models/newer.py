@@ -11,9 +11,9 @@ from conference_async.plain_values import plain
 
 _MOST_PASSPORTS = 5
 _LONGEST_POSITION = 150
-_PASSPORT = re.compile(r"[0-9A-Za-z+/_.=-]+")
+_PASSPORT = r"[0-9A-Za-z+/_.=-]+"
 _DEGREES = r"[+-]?[0-9]{1,3}(?:\.[0-9]+)?"
-_POSITION = re.compile(f"({_DEGREES}) ({_DEGREES})")
+_POSITION = f"({_DEGREES}) ({_DEGREES})"
 _RECORDING = (
     *("record", "recording_channels", "recording_track", "trim", "recording_status_callback"),
     *("recording_status_callback_method", "recording_status_callback_event"),
@@ -35,7 +35,7 @@ def passports(_instance: object, field: "attrs.Attribute[Any]", value: str | Non
     if value is None:
         return
     several = value.split(",")
-    if len(several) > _MOST_PASSPORTS or not all(map(_PASSPORT.fullmatch, several)):
+    if len(several) > _MOST_PASSPORTS or not all(re.fullmatch(_PASSPORT, each) for each in several):
         problem = f"must be 1 to {_MOST_PASSPORTS} PASSporTs in base64, commas between"
         raise InvalidParameter(field.name, problem)
 
@@ -44,7 +44,7 @@ def position(_instance: object, field: "attrs.Attribute[Any]", value: object) ->
     """Accept a latitude and a longitude in degrees, with a space between."""
     if value is None:
         return
-    found = _POSITION.fullmatch(value) if isinstance(value, str) else None
+    found = re.fullmatch(_POSITION, value) if isinstance(value, str) else None
     if (
         found is None
         or len(found[0]) > _LONGEST_POSITION

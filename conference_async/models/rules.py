@@ -15,7 +15,7 @@ import attrs
 
 from conference_async.cautions import IgnoredParameter, notify
 from conference_async.errors import InvalidParameter
-from conference_async.models.labels import UNSENDABLE, check_label
+from conference_async.models.labels import check_label, unsendable
 from conference_async.plain_values import plain
 
 COACHED_SID_INVALID = 13240
@@ -146,10 +146,10 @@ callback: Rule = url(called=True, code=CALLBACK_INVALID)
 
 def sid(prefix: str, *, code: int | None = None) -> Rule:
     """Accept a SID: `prefix` and 32 hexadecimal digits."""
-    pattern = re.compile(f"{prefix}[0-9a-fA-F]{{32}}")
+    pattern = f"{prefix}[0-9a-fA-F]{{32}}"
 
     def check(_instance: object, field: "attrs.Attribute[Any]", value: object) -> None:
-        if value is not None and not (isinstance(value, str) and pattern.fullmatch(value)):
+        if value is not None and not (isinstance(value, str) and re.fullmatch(pattern, value)):
             problem = f"must be a SID: {prefix} and 32 hexadecimal digits"
             raise InvalidParameter(field.name, problem, code=code)
 
@@ -180,7 +180,7 @@ def text(
             problem = f"must be text, not {_kind(value)}"
         elif len(value) < shortest or (longest and len(value) > longest):
             problem = f"must have {bounds}, not {len(value)}"
-        elif UNSENDABLE.search(value):
+        elif unsendable(value):
             problem = "must not contain control characters or lone surrogates"
             raise InvalidParameter(field.name, problem, code=unprintable)
         else:

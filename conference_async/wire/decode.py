@@ -53,7 +53,7 @@ _read_participant = quickly(Participant, _generously)
 _read_placed = quickly(PlacedParticipant, _generously)
 
 _BROKEN = (AttributeError, KeyError, TypeError, ValueError, RecursionError)
-_CONFERENCE_OF = re.compile(r"/Conferences/(CF[0-9a-fA-F]{32})/")
+_CONFERENCE_OF = r"/Conferences/(CF[0-9a-fA-F]{32})/"
 _GLIMPSE = 40
 _PAGING: Mapping[str, type] = {
     **dict.fromkeys(("page", "page_size", "start", "end"), int),
@@ -151,7 +151,7 @@ def _placed(payload: object) -> PlacedParticipant:
         raise KeyError("call_sid")
     if seen.conference_sid:
         return seen
-    within = _CONFERENCE_OF.search(seen.uri or "")
+    within = re.search(_CONFERENCE_OF, seen.uri or "")
     return attrs.evolve(seen, conference_sid=within[1] if within else "")
 
 

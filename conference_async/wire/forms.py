@@ -14,7 +14,7 @@ from conference_async.models import (
     ParticipantChange,
 )
 from conference_async.models.given import given
-from conference_async.models.labels import LONGEST, NAME_INVALID, UNSENDABLE
+from conference_async.models.labels import LONGEST, NAME_INVALID, unsendable
 from conference_async.plain_values import plain
 
 Request: TypeAlias = NewParticipant | ParticipantChange | ConferenceChange
@@ -219,7 +219,7 @@ def _name(text: object) -> str:
     if not isinstance(text, str) or not 1 <= len(text) <= LONGEST:
         problem = f"must be text of 1 to {LONGEST} characters"
         raise InvalidParameter("friendly_name", problem, code=NAME_INVALID)
-    if UNSENDABLE.search(text):
+    if unsendable(text):
         raise InvalidParameter("friendly_name", "must not contain control characters")
     return plain(text)
 

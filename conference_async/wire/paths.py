@@ -10,7 +10,7 @@ from urllib.parse import quote, unquote, urlsplit
 from conference_async.errors import InvalidParameter, UnexpectedReply
 
 _API = "/2010-04-01/Accounts/"
-_VISIBLE = re.compile(r"[!-~]+")
+_VISIBLE = r"[!-~]+"
 
 
 def calls_path(account_sid: str) -> str:
@@ -65,7 +65,7 @@ def next_page_path(next_page_uri: str) -> str:
     """
     path = urlsplit(next_page_uri).path if next_page_uri.startswith(_API) else ""
     climbing = {".", ".."}.intersection(unquote(path).split("/"))
-    if not path or climbing or not _VISIBLE.fullmatch(next_page_uri) or "\\" in next_page_uri:
+    if not path or climbing or not re.fullmatch(_VISIBLE, next_page_uri) or "\\" in next_page_uri:
         raise UnexpectedReply(
             "the reply's next_page_uri does not lead to a page of this API on this host, so it is "
             "not followed; check the base URL and any proxy in between"
@@ -84,7 +84,7 @@ def start_path(link: object, *, of: str) -> str:
         InvalidParameter: It leads to another list, another account or another host.
     """
     fits = isinstance(link, str) and link.partition("?")[0] == of
-    if not (isinstance(link, str) and fits and _VISIBLE.fullmatch(link)) or "#" in link:
+    if not (isinstance(link, str) and fits and re.fullmatch(_VISIBLE, link)) or "#" in link:
         raise InvalidParameter(
             "start", "must be a link to a page of this very list, as a page's next_page_uri has it"
         )
