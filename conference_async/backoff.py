@@ -1,10 +1,12 @@
 """Waits that double with each failure in a row, up to a bound."""
 
 import random
-
-import attrs
+from typing import TYPE_CHECKING
 
 from conference_async.bounds import check_seconds
+
+if TYPE_CHECKING:
+    import attrs
 
 _LARGEST_EXPONENT = 1023
 """A larger power of two is no float; long before that every wait has reached its bound."""
@@ -15,7 +17,6 @@ def is_seconds(_instance: object, attribute: "attrs.Attribute[float]", value: fl
     check_seconds(attribute.name, value)
 
 
-@attrs.frozen
 class Backoff:
     """How long to wait after so many failures in a row.
 
@@ -29,9 +30,12 @@ class Backoff:
         ConfigurationError: A time is negative, endless or no number.
     """
 
-    first: float = attrs.field(validator=is_seconds)
-    most: float = attrs.field(validator=is_seconds)
-    jitter: bool = attrs.field(default=False, kw_only=True)
+    def __init__(self, first: float, most: float, *, jitter: bool = False) -> None:
+        check_seconds("first", first)
+        check_seconds("most", most)
+        self.first = first
+        self.most = most
+        self.jitter = jitter
 
     def bound(self, failures: int) -> float:
         """Return the longest wait after `failures` in a row, in seconds; 0 after none."""

@@ -14,7 +14,7 @@ from conference_async.errors import (
     NotFound,
 )
 from conference_async.models import Participant, check_participant
-from conference_async.privacy import mask
+from conference_async.privacy import described
 
 
 @attrs.frozen(kw_only=True)
@@ -26,6 +26,9 @@ class Unreached:
 
     error: ConferenceError
     """Why."""
+
+    def __repr__(self) -> str:
+        return described(self)
 
 
 @attrs.frozen(kw_only=True)
@@ -41,8 +44,11 @@ class FanOut:
     gone: tuple[Participant, ...] = ()
     """Those who had left meanwhile: that is no failure."""
 
-    not_found: tuple[str, ...] = attrs.field(default=(), repr=lambda names: mask(repr(names)))
+    not_found: tuple[str, ...] = ()
     """The Call SIDs and labels of ``except_`` that nobody in the conference carries."""
+
+    def __repr__(self) -> str:
+        return described(self)
 
     def raise_if_failed(self) -> Self:
         """Return the report itself if nobody failed.
@@ -61,11 +67,11 @@ class FanOut:
         ) from errors[0]
 
 
-@attrs.frozen(eq=False)
 class Spared:
     """Call SIDs and labels of those whom a verb leaves as they are."""
 
-    names: frozenset[str]
+    def __init__(self, names: frozenset[str]) -> None:
+        self.names = names
 
     @classmethod
     def of(cls, except_: str | Iterable[str]) -> Self:

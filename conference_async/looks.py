@@ -5,7 +5,7 @@ from typing import Literal, TypeAlias
 
 import attrs
 
-from conference_async.privacy import one_line
+from conference_async.privacy import described, one_line
 
 Place: TypeAlias = Literal["label", "call-log"]
 """Where it was looked for: under its label among the living, or in the account's call log."""
@@ -63,6 +63,9 @@ class Look:
 
     detail: str = attrs.field(default="", converter=one_line)
     """What stood in the way, masked; empty if nothing did."""
+
+    def __repr__(self) -> str:
+        return described(self)
 
     def __str__(self) -> str:
         place = "it in the call log" if self.where == "call-log" else "its label"

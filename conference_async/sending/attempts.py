@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import attrs
 
-from conference_async.privacy import mask
+from conference_async.privacy import described
 
 _TOO_MANY_REQUESTS = 429
 _ADDING_FAILED = 16030  # "internal failure adding the participant": nobody knows how far it got
@@ -108,7 +108,7 @@ class AttemptEvent:
     number: int
     """1 for the first attempt of the operation."""
 
-    label: str | None = attrs.field(repr=lambda label: mask(repr(label)))
+    label: str | None
     """The label that a create carried; None for other operations."""
 
     queue_wait: float
@@ -117,7 +117,7 @@ class AttemptEvent:
     pace_wait: float
     """Seconds from the front of the line until it left: on the way, and until its slot came."""
 
-    sent_at: float
+    sent_at: float = attrs.field(repr=repr)
     """When it left, in seconds of the running loop's clock: the instant that is paced."""
 
     duration: float
@@ -143,3 +143,6 @@ class AttemptEvent:
 
     reason: str
     """Why, in words: what failed, or nothing."""
+
+    def __repr__(self) -> str:
+        return described(self)

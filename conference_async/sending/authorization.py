@@ -11,8 +11,6 @@ from collections.abc import Callable
 from contextvars import copy_context
 from typing import Protocol
 
-import attrs
-
 from conference_async.backoff import Backoff
 from conference_async.errors import ConferenceError, ConfigurationError, NotSent
 from conference_async.home import Home
@@ -28,18 +26,23 @@ _EARLIEST, _LATEST = 1 / 8, 1 / 16
 processes that started together do not ask together."""
 
 
-@attrs.frozen(kw_only=True)
 class Grant:
-    """The answer of a source of credentials."""
+    """The answer of a source of credentials.
 
-    header: str = attrs.field(repr=False)
-    """The value of the ``Authorization`` header."""
+    Args:
+        header: The value of the ``Authorization`` header.
+        lifetime: Seconds from the question on for which it holds, as far as is known.
+        ask_after: Seconds from the question on before which to ask again, even if it still holds.
+    """
 
-    lifetime: float = math.inf
-    """Seconds from the question on for which it holds, as far as is known."""
+    __slots__ = ("ask_after", "header", "lifetime")
 
-    ask_after: float = math.inf
-    """Seconds from the question on before which to ask again, even if it still holds."""
+    def __init__(
+        self, header: str, *, lifetime: float = math.inf, ask_after: float = math.inf
+    ) -> None:
+        self.header = header
+        self.lifetime = lifetime
+        self.ask_after = ask_after
 
 
 class Source(Protocol):

@@ -10,6 +10,7 @@ import math
 from collections.abc import Collection
 from datetime import datetime, timedelta
 from functools import partial
+from typing import NamedTuple
 
 import attrs
 
@@ -39,8 +40,7 @@ class LogTooLong(Exception):
     """The log holds more calls than are worth reading; it never reaches the caller of a client."""
 
 
-@attrs.frozen
-class Clock:
+class Clock(NamedTuple):
     """The service's clock at one instant of the loop's, as a reply told it, to the second."""
 
     date: datetime
@@ -56,8 +56,7 @@ class Clock:
         return self.date + timedelta(seconds=1 + instant - self.asked)
 
 
-@attrs.frozen(eq=False)
-class Reading:
+class Reading(NamedTuple):
     """What the log held of some calls, whole."""
 
     calls: dict[str, LoggedCall]

@@ -6,7 +6,7 @@ placed.
 
 from collections.abc import Awaitable, Callable, Container, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 from unicodedata import normalize
 
 import attrs
@@ -38,8 +38,7 @@ ROUNDING = timedelta(seconds=2)
 Ask = Callable[[Request], Awaitable[Reply]]
 
 
-@attrs.frozen(eq=False)
-class Found:
+class Found(NamedTuple):
     """A live participant, and when the service said so by its own clock."""
 
     participant: PlacedParticipant
@@ -91,8 +90,7 @@ async def live_participant(ask: Ask, account_sid: str, conference: str, label: s
     return Found(reply.read(decode_participant), reply.date)
 
 
-@attrs.frozen
-class Living:
+class Living(NamedTuple):
     """The live participants of a conference."""
 
     conference_sid: str
@@ -196,8 +194,7 @@ def ours(
     return placed if created <= seen - sent_ago + LATEST else None
 
 
-@attrs.frozen(kw_only=True)
-class Window:
+class Window(NamedTuple):
     """When a create may have placed a call, by the service's clock."""
 
     opens: datetime

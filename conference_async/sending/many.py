@@ -8,6 +8,7 @@ import asyncio
 import logging
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from typing import NamedTuple
 
 import attrs
 
@@ -31,8 +32,7 @@ _REQUESTS = 3
 _log = logging.getLogger("conference_async.sending")
 
 
-@attrs.frozen(kw_only=True)
-class Finding:
+class Finding(NamedTuple):
     """What was found out about one create."""
 
     participant: PlacedParticipant | None

@@ -2,16 +2,17 @@
 
 import logging
 from collections.abc import Awaitable, Callable
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 from urllib.parse import parse_qsl, urlencode
-
-import attrs
 
 from conference_async.errors import ConfigurationError
 from conference_async.pace.contract import Limit
 from conference_async.plain_functions import failure_of
 from conference_async.sending.attempts import AttemptEvent
 from conference_async.sending.messages import Reply, Request
+
+if TYPE_CHECKING:
+    import attrs
 
 T = TypeVar("T")
 
@@ -25,8 +26,7 @@ class PutOff(Exception):
     """Something is done later instead: to those who watch no failure."""
 
 
-@attrs.frozen
-class Told:
+class Told(NamedTuple):
     """The end of an operation that did not fail."""
 
     outcome: str
@@ -34,15 +34,30 @@ class Told:
     conference_sid: str | None = None
 
 
-@attrs.frozen(kw_only=True, eq=False)
 class Exchange:
-    """The parts of an attempt that its event leaves out."""
+    """The parts of an attempt that its event leaves out.
 
-    request: Request
-    base_url: str
-    reply: Reply | None
-    cause: BaseException | None
-    """What stood in the way of an answer that can be read."""
+    Attributes:
+        request: What was sent.
+        base_url: Where to.
+        reply: What came.
+        cause: What stood in the way of an answer that can be read.
+    """
+
+    __slots__ = ("base_url", "cause", "reply", "request")
+
+    def __init__(
+        self,
+        *,
+        request: Request,
+        base_url: str,
+        reply: Reply | None,
+        cause: BaseException | None,
+    ) -> None:
+        self.request = request
+        self.base_url = base_url
+        self.reply = reply
+        self.cause = cause
 
     @property
     def version(self) -> str | None:

@@ -8,6 +8,7 @@ import attrs
 from conference_async.backoff import Backoff, is_seconds
 from conference_async.bounds import check_count
 from conference_async.errors import ConfigurationError
+from conference_async.privacy import described
 from conference_async.sending.attempts import AttemptOutcome, Ending, Verdict
 
 _LABEL_IN_USE = 16026
@@ -60,6 +61,9 @@ class RetryPolicy:
     """Seconds after the last attempt from which what it placed is visible: under its label, and in
     the account's call log, which is read no earlier. The service says of the log only that it is
     eventually consistent, and gives no number."""
+
+    def __repr__(self) -> str:
+        return described(self)
 
     def bound(self, failures: int, retry_after: float | None = None) -> float:
         """Return the longest wait in seconds after so many failures in a row."""

@@ -24,7 +24,7 @@ _CLOCKS_DIFFER = 60.0
 """Seconds by which the clocks of two machines may differ."""
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, eq=False, repr=False)
 class Sought:
     """A create whose outcome is in doubt. Instants are seconds of the loop's clock."""
 
@@ -37,10 +37,10 @@ class Sought:
     minted: bool = False
     """Whether the label is random, so that nobody else can have it."""
 
-    to: str | None = attrs.field(default=None, repr=False)
+    to: str | None = None
     """The number that it called; None if that is not known."""
 
-    callers: tuple[str, ...] = attrs.field(default=(), repr=False)
+    callers: tuple[str, ...] = ()
     """The numbers that the log may show as its caller; none if that is not known."""
 
     sent: float | None = None
@@ -55,10 +55,10 @@ class Sought:
     skew: float = 0.0
     """Seconds by which `sent` may be wrong: it was written down by another clock."""
 
-    record: Sent | None = attrs.field(default=None, repr=False)
+    record: Sent | None = None
     """The create itself among those of this process."""
 
-    known: Others = attrs.field(default=Others(), repr=False)
+    known: Others = attrs.field(default=Others())
     """Other creates to that number that were known before."""
 
     @classmethod
