@@ -3,6 +3,7 @@
 import asyncio
 import os
 import time
+from weakref import WeakSet
 
 from conference_async.errors import ConfigurationError
 from conference_async.rooted import Rooted
@@ -13,16 +14,16 @@ class Home(Rooted):
 
     Objects outlive both: one asyncio.run follows another, and a process forks after they were
     used. What belonged to the place before is then left behind, and made again.
+
+    Attributes:
+        loop: The loop; None before there is one, and in a process that was forked since. Whoever
+            comes often compares it with the running one, and settles if it is another.
     """
 
     def __init__(self) -> None:
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self.loop: asyncio.AbstractEventLoop | None = None
         self._process = 0
-
-    @property
-    def here(self) -> bool:
-        """Whether it is the loop that runs, in this process."""
-        return self._loop is asyncio.get_running_loop() and self._process == os.getpid()
+        _homes.add(self)
 
     def settle(self, elsewhere: str, *, what: str = "limit") -> bool:
         """Take the running loop, if one runs, for home; return whether it was not that before.
@@ -35,23 +36,27 @@ class Home(Rooted):
             ConfigurationError: It is, in another thread of this process.
         """
         try:
-            loop, process = asyncio.get_running_loop(), os.getpid()
+            loop = asyncio.get_running_loop()
         except RuntimeError:
             return False
-        if loop is self._loop and process == self._process:
+        if loop is self.loop:
             return False
-        # In a child the parent's loop looks as if it ran without end.
-        if self._loop is not None and self._loop.is_running() and process == self._process:
+        if self.awake:
             raise ConfigurationError(
                 f"this {what} is in use on another running event loop; {elsewhere}"
             )
-        self._loop, self._process = loop, process
+        self.loop, self._process = loop, os.getpid()
         return True
+
+    @property
+    def here(self) -> bool:
+        """Whether it is the loop that runs."""
+        return self.loop is asyncio.get_running_loop()
 
     @property
     def awake(self) -> bool:
         """Whether the loop is running, so that tasks can be made on it."""
-        return self._loop is not None and self._loop.is_running()
+        return self.loop is not None and self.loop.is_running()
 
     @property
     def forked(self) -> bool:
@@ -64,4 +69,17 @@ class Home(Rooted):
         try:
             return asyncio.get_running_loop().time()
         except RuntimeError:
-            return time.monotonic() if self._loop is None else self._loop.time()
+            return time.monotonic() if self.loop is None else self.loop.time()
+
+
+_homes: WeakSet[Home] = WeakSet()
+
+
+def _leave() -> None:
+    """Let nothing take the parent's loop for its own, even if a child runs that very loop."""
+    for home in _homes:
+        home.loop = None
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_leave)

@@ -125,7 +125,9 @@ def check_conference(given: str) -> str:
             a control character (the service's error 13237 for the length), or it is a SID of
             another kind or in another spelling, which would open a room of that name.
     """
-    if _plain_word(given) or is_conference_sid(given):
+    if _plain_word(given):
+        return given
+    if is_conference_sid(given):
         return plain(given)
     sid_or_name = _segment("conference", given, NAME_INVALID)
     if "?" in sid_or_name:

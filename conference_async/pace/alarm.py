@@ -26,10 +26,14 @@ def instant() -> float:
 
 
 class Alarm:
-    """Wakes everybody who sleeps on it: each at an instant of its own, or all when it rings."""
+    """Wakes everybody who sleeps on it: each at an instant of its own, or all when it rings.
+
+    Attributes:
+        sleepers: Those who sleep; without any, there is nobody to ring for.
+    """
 
     def __init__(self) -> None:
-        self._sleepers: set[asyncio.Future[None]] = set()
+        self.sleepers: set[asyncio.Future[None]] = set()
 
     async def sleep(self, until: float = math.inf) -> None:
         """Sleep until an instant of the running loop's clock, or until the alarm rings.
@@ -41,17 +45,17 @@ class Alarm:
         timer = None
         if until < math.inf:
             timer = loop.call_at(max(until, loop.time() + _TICK), _wake, sleeper)
-        self._sleepers.add(sleeper)
+        self.sleepers.add(sleeper)
         try:
             await sleeper
         finally:
-            self._sleepers.discard(sleeper)
+            self.sleepers.discard(sleeper)
             if timer is not None:
                 timer.cancel()
 
     def ring(self) -> None:
         """Wake everybody."""
-        for sleeper in self._sleepers:
+        for sleeper in self.sleepers:
             _wake(sleeper)
 
 

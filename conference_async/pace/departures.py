@@ -9,10 +9,9 @@ however different from one create to the next, the instants of leaving are those
 import asyncio
 import math
 from collections import deque
-from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from itertools import islice
-from typing import Protocol
+from typing import Protocol, Self
 
 import attrs
 
@@ -40,6 +39,11 @@ class Slots(Protocol):
 
     alarm: Alarm
     """Rings when there is news of slots, and wakes those who wait for one."""
+
+    @property
+    def lines(self) -> object | None:
+        """What is known of lines; None where they are not counted, and nobody waits for one."""
+        ...
 
     @property
     def rate(self) -> float:
@@ -87,16 +91,23 @@ class Slots(Protocol):
 
 
 class Departure:
-    """The way of one create: a `Turn`."""
+    """The way of one create: a `Turn`, entered to wait for the front of the line and hold it."""
 
     def __init__(self, departures: "Departures", priority: Priority, ticket: int) -> None:
         self.priority = priority
         self.ticket = ticket
-        self.in_front = True
+        self.in_front = False
         self.let_go = False
-        self.waited: bool = departures.line.ahead(Priority.BULK) > 0
+        self.waited = False
         self.taken: Slot | None = None
         self._departures = departures
+
+    async def __aenter__(self) -> Self:
+        await self._departures.line_up(self)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._departures.make_room(self)
 
     async def slot(self) -> None:
         """Wait until the create has to set out to be at the wire when its slot begins.
@@ -183,25 +194,40 @@ class Departures:
         under_way = sum(each.priority <= priority for each in self._under_way)
         return self.line.ahead(priority) + under_way + self._wire.ahead(priority)
 
-    @asynccontextmanager
-    async def turn(self, priority: Priority, ticket: int) -> AsyncGenerator[Departure, None]:
-        """Wait for the front of the line and hold it inside the ``async with``."""
-        departure = Departure(self, priority, ticket)
+    def turn(self, priority: Priority, ticket: int) -> Departure:
+        """Return the way of one create, which begins when it is entered."""
+        return Departure(self, priority, ticket)
+
+    async def line_up(self, departure: Departure) -> None:
+        """Wait for the front of the line, and for a line of the account's."""
+        priority = departure.priority
         if priority is Priority.INTERACTIVE:
-            self._slots.alarm.ring()  # a bulk create at the front may have to make room
+            self._ring()  # a bulk create at the front may have to make room
         self._present[priority].add(departure)
         try:
-            await self.line.enter(priority, ticket)
-            try:
+            if not self.line.take(priority):
+                departure.waited = True
+                await self.line.enter(priority, departure.ticket)
+            departure.in_front = True
+            if self._slots.lines is not None:
                 await self._wait_for_a_line(departure)
-                yield departure
-            finally:
-                if departure.in_front:
-                    self.line.leave()
-        finally:
-            if not departure.let_go:
-                self._present[priority].discard(departure)
+        except BaseException:
+            self.make_room(departure)
+            raise
+
+    def make_room(self, departure: Departure) -> None:
+        """Hand the front to the next in line."""
+        if departure.in_front:
+            departure.in_front = False
+            self.line.leave()
+        if not departure.let_go:
+            self._present[departure.priority].discard(departure)
             self._slots.rest()
+
+    def _ring(self) -> None:
+        """Wake those who wait for news of slots, if there are any."""
+        if (alarm := self._slots.alarm).sleepers:
+            alarm.ring()
 
     async def _wait_for_a_line(self, departure: Departure) -> None:
         """Wait at the front until there is a line.
@@ -253,7 +279,8 @@ class Departures:
     def _plan(self, priority: Priority, now: float) -> float:
         """Return when the next create of a priority can start, as those before it are let go."""
         following = self._planned[priority] + 1 / self._slots.rate
-        return max(following, self._slots.due(priority, self._wire.ahead(priority), now))
+        ahead = 0 if self._wire.front is None else self._wire.ahead(priority)
+        return max(following, self._slots.due(priority, ahead, now))
 
     def _in_the_way(self, planned: float, now: float) -> bool:
         """Return whether a bulk create keeps the front from somebody who would start before it.
@@ -269,16 +296,17 @@ class Departures:
         since = self._under_way.pop(departure, None)
         if since is not None:
             self._ways.append(asyncio.get_running_loop().time() - since)
-            self._slots.alarm.ring()
+            self._ring()
         priority = departure.priority
         self._present[priority].add(departure)
         try:
-            await self._wire.enter(priority, departure.ticket)
+            if not self._wire.take(priority):
+                await self._wire.enter(priority, departure.ticket)
             try:
                 departure.taken = await self._slots.take(priority, waited=departure.waited)
             finally:
                 self._wire.leave()
-                self._slots.alarm.ring()
+                self._ring()
         finally:
             self._present[priority].discard(departure)
             if departure.taken is None:
@@ -298,7 +326,7 @@ class Departures:
             for priority in Priority:
                 if priority >= departure.priority:
                     self._planned[priority] -= 1 / self._slots.rate
-        self._slots.alarm.ring()
+        self._ring()
         self._slots.rest()
 
     @property

@@ -47,10 +47,16 @@ class Line:
         before = sum(self.waiting(each) for each in Priority if each <= priority)
         return before + (self.front is not None)
 
+    def take(self, priority: Priority) -> bool:
+        """Take the front if nobody has it; return whether it was, as for `enter`."""
+        if self.front is not None:
+            return False
+        self.front = priority
+        return True
+
     async def enter(self, priority: Priority, ticket: int) -> None:
         """Wait until the front is ours; `leave` hands it on."""
-        if self.front is None:
-            self.front = priority
+        if self.take(priority):
             return
         waiter = asyncio.get_running_loop().create_future()
         heappush(self._heaps[priority], (ticket, waiter))

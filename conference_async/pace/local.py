@@ -129,7 +129,8 @@ class CreateLimit(Rooted):
 
     def turn(self, priority: Priority, ticket: int) -> AbstractAsyncContextManager[Turn]:
         """Wait for the front of the line and hold it inside the ``async with``."""
-        self._settle()
+        if self._home.loop is not asyncio.get_running_loop():
+            self._settle()
         return self._departures.turn(priority, ticket)
 
     def estimate(self, priority: Priority) -> float:
@@ -140,9 +141,12 @@ class CreateLimit(Rooted):
 
     def observe(self, queue_time: int) -> None:
         """Take note of a ``queue_time`` in milliseconds that the service reported."""
+        slowdown = self._slots.slowdown
+        if queue_time == slowdown.queue_time and slowdown.factor == 1:
+            return  # as nearly always: it says nothing new
         self._settle()
-        slowdown, before = self._slots.slowdown, self._slots.rate
-        slowdown.observe(queue_time, self._home.now)
+        before = self._slots.rate
+        self._slots.observe(queue_time, self._home.now)
         if self._slots.rate < before:
             _log.warning(
                 "the service queues this account's calls for %d ms: slowing to %.2g of %g CPS "
@@ -186,6 +190,8 @@ class _Slots:
 
     def __init__(self, cps: float) -> None:
         self.cps = cps
+        self.rate = cps
+        """The slots per second now."""
         self.alarm = Alarm()
         self.slowdown = Slowdown(cps)
         self._schedule = Schedule(cps)
@@ -197,18 +203,22 @@ class _Slots:
     def _new_bucket(self) -> AsyncLimiter:
         return AsyncLimiter(_BURST + _ROUNDING, _BURST / self.cps)
 
-    @property
-    def rate(self) -> float:
-        """The slots per second now."""
-        return self.cps * self.slowdown.factor
-
     def change(self, cps: float) -> None:
         """Go on at another rate, from the last start on."""
-        self.cps = cps
+        self.cps = self.rate = cps
         self.slowdown = Slowdown(cps)
         self._schedule = self._schedule.at_another_rate(cps)
         self._bucket = self._new_bucket()
         self.alarm.ring()
+
+    def observe(self, queue_time: int, now: float) -> None:
+        """Take note of a queue time in milliseconds, and go on at the rate that follows."""
+        self.slowdown.observe(queue_time, now)
+        self._slow()
+
+    def _slow(self) -> None:
+        self.rate = self.cps * self.slowdown.factor
+        self._schedule.slow(self.slowdown.factor)
 
     def moved(self, now: float) -> "_Slots":
         """Return the slots for another event loop, whose clock says `now`."""
@@ -219,11 +229,12 @@ class _Slots:
         slots.slowdown = self.slowdown
         if now >= self._schedule.last:  # or else it is another clock, that knows none of these
             slots._schedule = self._schedule
+        slots._slow()
         return slots
 
     def due(self, priority: Priority, ahead: int, now: float) -> float:  # noqa: ARG002 -- the protocol's signature; here all have the same slots
         """Return the instant of the slot that has so many before it."""
-        due = self._schedule.due(self.slowdown.factor)
+        due = self._schedule.next
         return max(due, now) + ahead / self.rate if ahead else due
 
     def prepare(self) -> bool:
@@ -277,9 +288,9 @@ class _Slots:
 
     async def take(self, priority: Priority, *, waited: bool) -> Slot | None:
         """Wait for the next slot and use it, as `Slots` says."""
-        if not self.line_free(priority, 0):
+        if self.lines is not None and not self.line_free(priority, 0):
             return None  # it waits in the line, where it holds nothing
-        while (due := self._schedule.due(self.slowdown.factor)) > instant():
+        while (due := self._schedule.next) > instant():
             waited = True
             await self.alarm.sleep(due)
         await self._bucket.acquire()
@@ -290,7 +301,7 @@ class _Slots:
             if not self.book.take(self.lines.wish(priority, line), _micros(now)).taken:
                 self._bucket = self._new_bucket()
                 return None
-        self._schedule.take(now, self.slowdown.factor, waited=waited)
+        self._schedule.take(now, waited=waited)
 
         def put_back() -> None:
             """Free the slot if nobody took a later one."""

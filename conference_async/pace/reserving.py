@@ -80,7 +80,7 @@ class Reservations:
         self._fallback_cps = fallback_cps
         self._learn = learn
         self._rate = rate
-        self._lines = lines
+        self.lines: Lines | None = lines
         self._line_news = Alarm()
         self._news = False
         self._held: list[Held] = []
@@ -149,7 +149,7 @@ class Reservations:
 
     def line_free(self, priority: Priority, let_go: int) -> bool:
         """Return whether there is a line for one more create, or something to be done about it."""
-        lines = self._lines
+        lines = self.lines
         if lines is None or self._refusal is not None:
             return True
         if self._gone:  # nobody counts lines then
@@ -232,7 +232,7 @@ class Reservations:
         late = [held for held in self._held if held.until < now]
         if late:
             _log.debug("a slot came too late to be used; taking another")
-        if self._lines is not None and not self.departures.wanted(Priority.INTERACTIVE):
+        if self.lines is not None and not self.departures.wanted(Priority.INTERACTIVE):
             late += [held for held in self._held if held.least is Priority.INTERACTIVE]
         if late:
             self._held = [held for held in self._held if held not in late]
@@ -351,7 +351,7 @@ class Reservations:
             at=max(at, self._started + 1 / self._cps) if self._alone else at,
             until=at + 1 / rate,
             reservation=reservation,
-            wanted=self._lines is not None or reservation.wait * rate <= _UNDISPUTED,
+            wanted=self.lines is not None or reservation.wait * rate <= _UNDISPUTED,
         )
         return self._last
 

@@ -47,9 +47,14 @@ class Schedule:
     Slots are one interval apart, counted from the last slot and not from the last wake-up, since
     each wake-up is a little late and the lateness would add up to a lower rate. It is made up
     for only as far as no second sees more than ``ceil(cps)`` starts.
+
+    Attributes:
+        next: The instant of the next slot, which is in the past after an idle time.
     """
 
     def __init__(self, cps: float) -> None:
+        self._rate = cps
+        self.next: float = -math.inf
         self._cps = cps
         self._window = math.ceil(cps)
         # Slot and start of the creates of the last second, and as many again that may be undone.
@@ -64,35 +69,41 @@ class Schedule:
         """Return a schedule that goes on from the starts of this one."""
         schedule = Schedule(cps)
         schedule._taken.extend(self._taken)
+        schedule.next = schedule._due()
         return schedule
 
-    def due(self, factor: float = 1.0) -> float:
-        """Return the instant of the next slot, which is in the past after an idle time."""
+    def slow(self, factor: float) -> None:
+        """Go on at a part of the CPS, from the last start on."""
+        self._rate = self._cps * factor
+        self.next = self._due()
+
+    def _due(self) -> float:
         if not self._taken:
             return -math.inf
-        interval = 1 / (self._cps * factor)
+        interval = 1 / self._rate
         slot, start = self._taken[-1]
         due = max(slot + interval - _NOISE, start + interval / 2)
         if len(self._taken) >= self._window:
             due = max(due, self._taken[-self._window][1] + 1)
         return due
 
-    def take(self, now: float, factor: float = 1.0, *, waited: bool) -> None:
+    def take(self, now: float, *, waited: bool) -> None:
         """Take the next slot at `now`.
 
         Args:
-            now: The instant of the start, not before `due`.
-            factor: As for `due`.
+            now: The instant of the start, not before `next`.
             waited: Whether somebody waited for the slot. If nobody did, it begins now.
         """
         slot = now
         if waited and self._taken:
-            slot = max(self._taken[-1][0] + 1 / (self._cps * factor), now - 0.5 / self._cps)
+            slot = max(self._taken[-1][0] + 1 / self._rate, now - 0.5 / self._cps)
         self._taken.append((slot, now))
+        self.next = self._due()
 
     def undo(self, now: float) -> bool:
         """Free the slot taken at `now` again; False if another was taken since."""
         if self.last != now:
             return False
         self._taken.pop()
+        self.next = self._due()
         return True

@@ -84,7 +84,7 @@ class Congestion:
 
     def take(self) -> bool:
         """Take a place if nothing has to be waited for; return whether it was, as for `enter`."""
-        if not self._home.here:
+        if self._home.loop is not asyncio.get_running_loop():
             self._settle()
         if self._unreachable or self._waiting or self._busy >= int(self._places):
             return False

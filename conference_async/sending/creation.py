@@ -59,7 +59,7 @@ class Creation:
         self._at_wire: Turn | None = None
         self._sent: Sent | None = None
         self._search: Search | None = None
-        self._lines = TakenLines.of(sender.lines)
+        self._lines = None if sender.lines is None else TakenLines(sender.lines)
         self._operation = sender.begin(
             Request(
                 "create",
@@ -114,7 +114,6 @@ class Creation:
             if participant is not None:
                 operation.report(Verdict.RETURN)
                 self._placed(participant.call_sid)
-                self._lines.placed(participant.call_sid)
                 learn = self._sender.limit.observe
                 if failure := failure_of(learn, participant.queue_time or 0):
                     _log.error("the limit's observe() raised; the call goes on", exc_info=failure)
@@ -128,12 +127,11 @@ class Creation:
                 search = self._search = Search(self._sender, self._sought())
                 found = await search.until_settled(operation.deadline_at)
                 if found is not None:
-                    self._lines.placed(found.call_sid)
+                    self._placed(found.call_sid)
                     return found
                 verdict = self._judge(looked=True, absent=search.absent)
                 if search.absent:
                     self._placed("")
-                    self._lines.absent()
                     if verdict is Verdict.RETRY:
                         operation.settle()
             if verdict is Verdict.RAISE:
@@ -184,10 +182,10 @@ class Creation:
             finally:
                 # The form knows, whatever ended this: an answer, a failure or a cancellation.
                 # What has not left used no slot, and what may have left keeps it.
-                if attempt.left:
-                    self._lines.left(turn, attempt.ending)
-                else:
+                if not attempt.left:
                     turn.give_back()
+                elif self._lines is not None:
+                    self._lines.left(turn, attempt.ending)
 
     async def _may_leave(self, turn: Turn) -> bool:
         if turn is self._at_wire:  # a connection died while the form waited for its slot
@@ -205,6 +203,8 @@ class Creation:
         """Take note of the call that was placed; of none if it is empty."""
         if self._sent is not None:
             self._sent.call_sid = call_sid
+        if self._lines is not None:
+            self._lines.placed(call_sid)
 
     async def _wait(self, attempt: Attempt) -> Turn:
         """Take a place and a slot, within the deadline."""
@@ -247,7 +247,8 @@ class Creation:
         of those that other requests need while it waits to set out to its slot.
         """
         options, operation = self._sender.options, self._operation
-        self._lines.wanted()
+        if self._lines is not None:
+            self._lines.wanted()
         entered, taken = False, None
         try:
             async with self._sender.limit.turn(options.priority, self._ticket) as turn:

@@ -85,7 +85,7 @@ class Attempt:
     @property
     def left(self) -> bool:
         """Whether any byte of its form may have reached the network."""
-        return self.form is not None and self.form.left
+        return self.form is not None and self.form.left_at is not None
 
     def end(self, result: Reply | TransportFailure, now: float) -> None:
         """Take what came, and name what that means."""
@@ -145,6 +145,7 @@ class Operation:
         ended: The attempts that have ended, the first one first.
         deadline_at: The instant of the loop's clock by which all of it must end, or None.
         request: What each attempt sends.
+        take: Takes the place that `send` sends from if it is free, and returns whether it was.
 
     Args:
         request: What to send.
@@ -178,6 +179,7 @@ class Operation:
         self._authorization = authorization
         self._renewed = False
         self._congestion = congestion
+        self.take: Callable[[], bool] = congestion.take
         self._misses_before = congestion.misses
         self._options = options
 
@@ -212,10 +214,6 @@ class Operation:
     def seconds_left(self) -> float:
         """The seconds until the deadline; infinite without one."""
         return math.inf if self.deadline_at is None else self.deadline_at - self._now()
-
-    def take(self) -> bool:
-        """Take the place that `send` sends from if it is free; return whether it was."""
-        return self._congestion.take()
 
     async def enter(self) -> None:
         """Wait for the place that `send` sends from, and take it.

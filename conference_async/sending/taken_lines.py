@@ -26,48 +26,25 @@ class CountedLines:
 
 
 class TakenLines:
-    """The lines that the attempts of one create took, until it is known what became of them.
+    """The lines that the attempts of one create took, until it is known what became of them."""
 
-    Args:
-        counted: The limit; None if it counts no lines, and nothing is to be done.
-    """
-
-    def __init__(self, counted: CountedLines | None) -> None:
+    def __init__(self, counted: CountedLines) -> None:
         self._counted = counted
         self._turns: list[Turn] = []
 
-    @classmethod
-    def of(cls, counted: CountedLines | None) -> "TakenLines":
-        """Return those of a new create; all that take none share one."""
-        return _NONE if counted is None else cls(counted)
-
     def wanted(self) -> None:
         """Let the limit know what to look at the account's calls with, before it is waited for."""
-        if self._counted is not None:
-            self._counted.limit.look_with(self._counted.look)
+        self._counted.limit.look_with(self._counted.look)
 
     def left(self, turn: Turn, ending: Ending) -> None:
         """Take note of how an attempt ended that left with a line."""
-        if self._counted is None:
-            return
         if ending.outcome in _NOTHING_PLACED:
             self._counted.limit.answered(turn, code=ending.code)
         else:
             self._turns.append(turn)
 
     def placed(self, call_sid: str) -> None:
-        """Note the call that was placed by one of the attempts, and by no other."""
-        if self._counted is not None:
-            for turn in self._turns:
-                self._counted.limit.answered(turn, call_sid=call_sid)
-            self._turns.clear()
-
-    def absent(self) -> None:
-        """Note that none of the attempts placed anything."""
-        if self._counted is not None:
-            for turn in self._turns:
-                self._counted.limit.answered(turn)
-            self._turns.clear()
-
-
-_NONE = TakenLines(None)
+        """Note the one call that the attempts placed; none if it is empty."""
+        for turn in self._turns:
+            self._counted.limit.answered(turn, call_sid=call_sid or None)
+        self._turns.clear()

@@ -1,6 +1,7 @@
 """One HTTP attempt on aiohttp, and whether the request had left when it failed."""
 
 import zlib
+from asyncio import get_running_loop
 from collections.abc import AsyncGenerator, Mapping
 from functools import lru_cache
 from typing import Any
@@ -269,7 +270,12 @@ class Transport:
             ConfigurationError: The client or the borrowed session is closed.
         """
         session = self._own
-        if session is None or session.closed or self.closed or not self._home.here:
+        if (
+            session is None
+            or session.closed
+            or self.closed
+            or self._home.loop is not get_running_loop()
+        ):
             session = await self.session()
         if authorization is not None and authorization != self._signed_by:
             self._sign(authorization)
@@ -286,10 +292,12 @@ class Transport:
                 body = await _read(response)
                 return Reply(response.status, body, response.headers, response)
         except Exception as error:  # noqa: BLE001 -- whatever a connector, proxy or codec raises is sorted by `left`
-            left = not isinstance(error, _NO_CONNECTION) if form is None else form.left
+            left = (
+                not isinstance(error, _NO_CONNECTION) if form is None else form.left_at is not None
+            )
             return TransportFailure(left=left, error=error)
         finally:
-            if form is not None:
+            if form is not None and form.left_at is None:
                 form.seal()
 
     def _sign(self, authorization: str) -> None:
@@ -312,7 +320,7 @@ class Transport:
                 if form.dead_ends == dead_ends:
                     raise
             else:
-                if form.left:
+                if form.left_at is not None:
                     return response
                 response.close()  # the answer to something else, from before the form was sent
                 form.dead_ends = dead_ends + 1

@@ -444,7 +444,7 @@ async def test_a_form_is_written_once_whoever_asks() -> None:
         with pytest.raises(aiohttp.ClientError):
             await session.post(f"http://{host}:{port}/", data=form)
 
-    assert form.left
+    assert form.left_at is not None
     assert form.dead_ends == 0
     assert server.creates == 1
 
