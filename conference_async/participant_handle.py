@@ -136,6 +136,8 @@ class ParticipantHandle:
             UnexpectedReply: It is another one, as where a proxy or a connection has lost count.
         """
         seen = decode_participant(body)
+        if seen.call_sid == self.key:
+            return seen
         if is_call_sid(self.key):
             same = seen.call_sid.casefold() == self.key.casefold()
         else:

@@ -201,8 +201,8 @@ class Departures:
     async def line_up(self, departure: Departure) -> None:
         """Wait for the front of the line, and for a line of the account's."""
         priority = departure.priority
-        if priority is Priority.INTERACTIVE:
-            self._ring()  # a bulk create at the front may have to make room
+        if self._slots.alarm.sleepers and priority is Priority.INTERACTIVE:
+            self._slots.alarm.ring()  # a bulk create at the front may have to make room
         self._present[priority].add(departure)
         try:
             if not self.line.take(priority):
@@ -270,7 +270,7 @@ class Departures:
         # Wake-ups are late, and the lateness must not add up to a lower rate; but what is later
         # than half an interval is not made up for, or idle time would be saved up.
         planned = max(planned, now - departure.waited * 0.5 / slots.rate)
-        for priority in Priority:
+        for priority in self._planned:
             if priority >= departure.priority:
                 self._planned[priority] = max(self._planned[priority], planned)
         self._under_way[departure] = now
@@ -323,7 +323,7 @@ class Departures:
         self._present[departure.priority].discard(departure)
         if departure.let_go:
             departure.let_go = False
-            for priority in Priority:
+            for priority in self._planned:
                 if priority >= departure.priority:
                     self._planned[priority] -= 1 / self._slots.rate
         self._ring()

@@ -44,7 +44,7 @@ class Line:
 
     def ahead(self, priority: Priority) -> int:
         """Return how many would start before a newcomer of this priority."""
-        before = sum(self.waiting(each) for each in Priority if each <= priority)
+        before = sum(self.waiting(each) for each in self._waiting if each <= priority)
         return before + (self.front is not None)
 
     def take(self, priority: Priority) -> bool:

@@ -78,6 +78,11 @@ class Verdict(Enum):
     """Raise the error of the last attempt."""
 
 
+# Members that every request looks up, which takes several times as long in their class.
+DONE = AttemptOutcome.DONE
+RETURN, RETRY = Verdict.RETURN, Verdict.RETRY
+
+
 def outcome_of(status: int, code: int | None) -> AttemptOutcome:
     """Return how an attempt ended that was answered with this HTTP status and error code."""
     if code == _ADDING_FAILED:

@@ -7,7 +7,7 @@ from collections import OrderedDict
 from conference_async.backoff import Backoff
 from conference_async.errors import ConnectionFailed
 from conference_async.home import Home
-from conference_async.sending.attempts import AttemptOutcome, Ending
+from conference_async.sending.attempts import DONE, AttemptOutcome, Ending
 from conference_async.sending.retry import RetryPolicy
 
 PROBING = 1.0
@@ -179,8 +179,11 @@ class Congestion:
                 self._busy += 1
 
     def _learn(self, ending: Ending, cause: str) -> None:
+        if ending.outcome is DONE:
+            self.succeeded()
+            return
         match ending.outcome:
-            case AttemptOutcome.DONE | AttemptOutcome.REFUSED:
+            case AttemptOutcome.REFUSED:
                 self.succeeded()
             case AttemptOutcome.TOO_MANY:
                 self._unreachable = 0

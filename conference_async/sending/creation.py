@@ -11,7 +11,7 @@ from conference_async.models import NewParticipant, PlacedParticipant, mint_labe
 from conference_async.pace.contract import Turn
 from conference_async.pace.line import next_ticket
 from conference_async.plain_functions import failure_of, finished
-from conference_async.sending.attempts import AttemptOutcome, Verdict
+from conference_async.sending.attempts import DONE, RETURN, Verdict
 from conference_async.sending.evidence import Search
 from conference_async.sending.lookup import same_label
 from conference_async.sending.messages import Reply, Request, describe
@@ -38,6 +38,21 @@ class Creation:
             not the options' deadline from now.
         stands: Asked at the last moment before the form leaves; False sends the attempt back.
     """
+
+    __slots__ = (
+        "_at_wire",
+        "_conference",
+        "_label",
+        "_lines",
+        "_new",
+        "_operation",
+        "_own_label",
+        "_search",
+        "_sender",
+        "_sent",
+        "_stands",
+        "_ticket",
+    )
 
     def __init__(
         self,
@@ -112,7 +127,7 @@ class Creation:
             attempt = await self._attempt()
             participant = self._read(attempt)
             if participant is not None:
-                operation.report(Verdict.RETURN)
+                operation.report(RETURN)
                 self._placed(participant.call_sid)
                 learn = self._sender.limit.observe
                 if failure := failure_of(learn, participant.queue_time or 0):
@@ -144,9 +159,7 @@ class Creation:
 
     def _read(self, attempt: Attempt) -> PlacedParticipant | None:
         """Return the participant that an attempt was answered with, if it was."""
-        if attempt.ending.outcome is not AttemptOutcome.DONE or not isinstance(
-            attempt.result, Reply
-        ):
+        if attempt.ending.outcome is not DONE or not isinstance(attempt.result, Reply):
             return None
         try:
             return _answer(attempt.result.body, self._label)

@@ -52,8 +52,8 @@ class OneShotForm(aiohttp.Payload):
     def seal(self) -> None:
         """Refuse to be written from now on."""
         self._sealed = True
-        # What says whether it may leave holds the attempt, and so this form: a circle that would only end when
-        # garbage is collected, and a reply in it.
+        # What says whether it may leave holds the attempt, and so this form: a circle that would
+        # only end when garbage is collected, and a reply in it.
         self._may_leave = self.bound = None
 
     def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:

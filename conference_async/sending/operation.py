@@ -19,6 +19,7 @@ from conference_async.errors import (
 from conference_async.pace.line import Priority
 from conference_async.plain_functions import failure_of
 from conference_async.sending.attempts import (
+    DONE,
     AttemptEvent,
     AttemptOutcome,
     Ending,
@@ -37,7 +38,7 @@ from conference_async.wire import error_code, refusal
 _log = logging.getLogger("conference_async.sending")
 _REFUSED = 400
 _NOT_AUTHORIZED = 401
-_DONE = Ending(AttemptOutcome.DONE)
+_DONE = Ending(DONE)
 _UNANSWERED = frozenset(each for each in AttemptOutcome if each.in_doubt) | {AttemptOutcome.ABSENT}
 
 
@@ -157,6 +158,22 @@ class Operation:
             not, and the transport has them.
     """
 
+    __slots__ = (
+        "_authorization",
+        "_congestion",
+        "_label",
+        "_misses_before",
+        "_now",
+        "_options",
+        "_renewed",
+        "_transport",
+        "attempt",
+        "deadline_at",
+        "ended",
+        "request",
+        "take",
+    )
+
     def __init__(
         self,
         request: Request,
@@ -206,9 +223,7 @@ class Operation:
     @property
     def may_be_done(self) -> bool:
         """Whether an attempt was processed, or may have been."""
-        return self.in_doubt or any(
-            each.ending.outcome is AttemptOutcome.DONE for each in self.ended
-        )
+        return self.in_doubt or any(each.ending.outcome is DONE for each in self.ended)
 
     @property
     def seconds_left(self) -> float:
@@ -248,14 +263,12 @@ class Operation:
         if form is not None:
             attempt.form = OneShotForm(form, may_leave)
         attempt.sent = self._now()
-        timeout, header = self._options.timeout, None
-        if self.deadline_at is not None:
-            timeout = min(timeout, self.deadline_at - attempt.sent)
+        until, header = self._until(attempt.sent), None
         try:
             if self._authorization is not None:
-                header = await self._authorization.header(timeout)
-                timeout = self._bound()
-            result = await self._transport.send(self.request, attempt.form, timeout, header)
+                header = await self._authorization.header(until - attempt.sent)
+                until = self._until(self._now())
+            result = await self._transport.send(self.request, attempt.form, until, header)
         except NotSent as error:  # there are no credentials to send it with
             result = TransportFailure(left=False, error=error)
         except BaseException as error:
@@ -276,10 +289,10 @@ class Operation:
             await self._heed(header, result.status)
         return True
 
-    def _bound(self) -> float:
-        """Return the seconds that an attempt may take from now."""
-        timeout = self._options.timeout
-        return timeout if self.deadline_at is None else min(timeout, self.seconds_left)
+    def _until(self, now: float) -> float:
+        """Return by when an attempt that begins now has to end."""
+        until = now + self._options.timeout
+        return until if self.deadline_at is None else min(until, self.deadline_at)
 
     async def _heed(self, header: str, status: int) -> None:
         """Tell what signed the attempt in how it was taken; if it was not, get other credentials.
@@ -294,7 +307,8 @@ class Operation:
         elif not self._renewed:
             self._renewed = True
             try:
-                replaced = await authorization.replaced(header, self._bound())
+                now = self._now()
+                replaced = await authorization.replaced(header, self._until(now) - now)
             except BaseException:
                 self.report(None)
                 raise
@@ -308,7 +322,7 @@ class Operation:
             absent: Whether the call log showed that none placed anything: then no budget is needed.
         """
         last, number = self.attempt.ending.outcome, self.attempt.number - self._renewed
-        if last is AttemptOutcome.DONE or number >= self._options.retry.attempts:
+        if last is DONE or number >= self._options.retry.attempts:
             return False
         if last.in_doubt and not absent and not self._congestion.budget:
             return False

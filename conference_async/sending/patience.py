@@ -13,7 +13,7 @@ from typing import Self
 
 
 class Bound:
-    """The time that one attempt may take, inside a ``with`` of the task that makes it.
+    """The time that one attempt may take: a ``with`` in the task that makes it, for its end.
 
     When it is over the task is cancelled, and the ``with`` raises a `TimeoutError` instead, as
     `asyncio.timeout` does.
@@ -24,20 +24,14 @@ class Bound:
 
     __slots__ = ("_before", "_expired", "_patience", "_task", "at")
 
-    def __init__(self, patience: "Patience", at: float) -> None:
+    def __init__(self, patience: "Patience", task: asyncio.Task[object], at: float) -> None:
         self._patience = patience
+        self._task = task
+        self._before = task.cancelling()
         self._expired = False
-        self._before = 0
-        self._task: asyncio.Task[object] | None = None
         self.at: float = at
 
     def __enter__(self) -> Self:
-        patience = self._patience
-        self._task = task = asyncio.current_task(patience.loop)
-        if task is None:
-            raise RuntimeError("an attempt is made in a task")
-        self._before = task.cancelling()
-        patience.watch(self)
         return self
 
     def __exit__(
@@ -47,7 +41,7 @@ class Bound:
         traceback: TracebackType | None,
     ) -> None:
         self._patience.under_way.pop(self, None)
-        if not self._expired or self._task is None:
+        if not self._expired:
             return
         if self._task.uncancel() <= self._before and kind is asyncio.CancelledError:
             raise TimeoutError from error
@@ -67,8 +61,7 @@ class Bound:
     def expire(self) -> None:
         """End the attempt."""
         self._expired = True
-        if self._task is not None:
-            self._task.cancel()
+        self._task.cancel()
 
 
 class Patience:
@@ -85,17 +78,22 @@ class Patience:
         self._timer: asyncio.TimerHandle | None = None
         self._rings_at = math.inf
 
-    def bound(self, seconds: float | None) -> Bound:
-        """Return the time that an attempt may take, from now.
+    def bound(self, until: float) -> Bound:
+        """Return the time that an attempt of the running task may take.
 
         Args:
-            seconds: How long; None for as long as it takes.
+            until: The instant of the loop's clock at which it is over.
         """
         loop = asyncio.get_running_loop()
         if loop is not self.loop:  # the loop before has ended, and its attempts with it
             self.loop, self._timer, self._rings_at = loop, None, math.inf
             self.under_way.clear()
-        return Bound(self, math.inf if seconds is None else loop.time() + seconds)
+        task = asyncio.current_task(loop)
+        if task is None:
+            raise RuntimeError("an attempt is made in a task")
+        bound = Bound(self, task, until)
+        self.watch(bound)
+        return bound
 
     def watch(self, bound: Bound) -> None:
         """End an attempt when its time is over."""

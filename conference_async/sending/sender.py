@@ -8,7 +8,7 @@ import attrs
 
 from conference_async.errors import RequestTimeout
 from conference_async.pace.contract import Limit
-from conference_async.sending.attempts import AttemptOutcome, Verdict
+from conference_async.sending.attempts import DONE, RETRY, RETURN, Verdict
 from conference_async.sending.authorization import Authorization
 from conference_async.sending.congestion import Congestion
 from conference_async.sending.messages import Reply, Request
@@ -99,44 +99,50 @@ class Sender:
         work = partial(self._request, request, resource, gone_is_done=gone_is_done)
         return observed(observer, request.kind, work)
 
-    async def _request(self, request: Request, resource: str, *, gone_is_done: bool) -> Reply:
+    def _request(self, request: Request, resource: str, *, gone_is_done: bool) -> Awaitable[Reply]:
         operation = self.begin(request)
-        if operation.deadline_at is None:
-            verdict = await _repeated(operation, gone_is_done=gone_is_done)
-        else:
-            try:
-                async with asyncio.timeout_at(operation.deadline_at):
-                    verdict = await _repeated(operation, gone_is_done=gone_is_done)
-            except TimeoutError as error:
-                raise RequestTimeout(
-                    f"{request.kind}: not done within its deadline of {self.options.deadline:g} s, "
-                    f"after {len(operation.ended)} whole attempts; it is safe to repeat"
-                ) from error
-        result = operation.attempt.result
-        if verdict is Verdict.RETURN and isinstance(result, Reply):
-            return result
-        raise operation.error(resource) from operation.attempt.cause
+        answered = _answered(operation, resource, gone_is_done=gone_is_done)
+        deadline = self.options.deadline
+        return answered if deadline is None else _in_time(operation, answered, deadline)
 
 
-async def _repeated(operation: Operation, *, gone_is_done: bool) -> Verdict:
-    """Make attempts while one more can help; return what to do with the last."""
+async def _in_time(operation: Operation, answered: Awaitable[Reply], deadline: float) -> Reply:
+    """Return the answer, or raise when its time is over."""
+    scope = asyncio.timeout_at(operation.deadline_at)
+    try:
+        async with scope:
+            return await answered
+    except TimeoutError as error:
+        if not scope.expired():
+            raise
+        raise RequestTimeout(
+            f"{operation.request.kind}: not done within its deadline of {deadline:g} s, "
+            f"after {len(operation.ended)} whole attempts; it is safe to repeat"
+        ) from error
+
+
+async def _answered(operation: Operation, resource: str, *, gone_is_done: bool) -> Reply:
+    """Make attempts while one more can help; return the answer, or raise what the last one met."""
     while True:
         if not operation.take():
             await operation.enter()
         await operation.send()
         verdict = _judged(operation, gone_is_done=gone_is_done)
         operation.report(verdict)
-        if verdict is not Verdict.RETRY:
-            return verdict
+        result = operation.attempt.result
+        if verdict is RETURN and isinstance(result, Reply):
+            return result
+        if verdict is not RETRY:
+            raise operation.error(resource) from operation.attempt.cause
         await operation.again()
 
 
 def _judged(operation: Operation, *, gone_is_done: bool) -> Verdict:
     attempt = operation.attempt
-    if attempt.ending.outcome is AttemptOutcome.DONE:
-        return Verdict.RETURN
+    if attempt.ending.outcome is DONE:
+        return RETURN
     result = attempt.result
     gone = isinstance(result, Reply) and result.status == _NOT_FOUND
     if gone_is_done and gone and operation.in_doubt:
-        return Verdict.RETURN
+        return RETURN
     return judge_repeatable(attempt.ending, more=operation.more())

@@ -1,5 +1,6 @@
 """The sources of credentials that change: the application's function, the token endpoint."""
 
+import asyncio
 import json
 import math
 from collections.abc import Awaitable
@@ -155,7 +156,8 @@ class OAuthTokens:
             ConfigurationError: No tokens are given there.
         """
         form = self._request.form or b""
-        reply = await self._transport.send(self._request, OneShotForm(form), self._timeout)
+        until = asyncio.get_running_loop().time() + self._timeout
+        reply = await self._transport.send(self._request, OneShotForm(form), until)
         asked = f"{self._transport.base_url} was asked for a token"
         if not isinstance(reply, Reply):
             raise NotSent(f"{asked}, and none came ({describe(reply.error)})") from reply.error

@@ -252,7 +252,7 @@ class Transport:
         self,
         request: Request,
         form: OneShotForm | None,
-        timeout: float | None,  # noqa: ASYNC109 -- the bound is part of what is asked
+        until: float,
         authorization: str | None = None,
     ) -> Reply | TransportFailure:
         """Make one attempt: send, and read the whole reply.
@@ -260,7 +260,7 @@ class Transport:
         Args:
             request: What to send.
             form: Its form for this one attempt; it knows whether it left even if this is cancelled.
-            timeout: The seconds that all of it may take, or None.
+            until: The instant of the loop's clock by which all of it has to end.
             authorization: The header that signs this request in, where they do not share one.
 
         Returns:
@@ -283,7 +283,7 @@ class Transport:
         url_of = _url if form is None else _known_url
         url = url_of(self._server, self._prefix + request.path)
         try:
-            with self._patience.bound(timeout) as bound:
+            with self._patience.bound(until) as bound:
                 if form is None:
                     response = await session.request(request.method, url, **self._keywords)
                 else:

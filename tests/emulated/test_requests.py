@@ -226,6 +226,18 @@ async def test_a_deadline_covers_attempts_and_pauses(
     assert now() - begun == pytest.approx(12, abs=1e-3)
 
 
+async def test_an_attempt_without_an_answer_is_not_taken_for_the_deadline(
+    client: ConferenceClient, emulator: Emulator
+) -> None:
+    """What ended is said: here the time of the one attempt, long before the deadline."""
+    sid = await opened(client)
+    emulator.faults.add(Fault.STALL, on="fetch", times=None)
+    view = client.with_options(deadline=60, timeout=5, retry=RetryPolicy(attempts=1))
+
+    with pytest.raises(RequestTimeout, match="no answer within 5 s"):
+        await view.conferences(sid).participants("alice").fetch()
+
+
 async def test_a_pause_that_goes_beyond_the_deadline_is_not_begun(
     client: ConferenceClient, emulator: Emulator
 ) -> None:

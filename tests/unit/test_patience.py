@@ -1,16 +1,22 @@
 """The time that attempts may take, by one timer for all of them, in virtual time."""
 
 import asyncio
+import math
 
 import pytest
 
-from conference_async.sending.patience import Patience
+from conference_async.sending.patience import Bound, Patience
 
 
-async def ended_at(patience: Patience, seconds: float | None, work: float = 100.0) -> float:
+def bound(patience: Patience, seconds: float) -> Bound:
+    """Return the time of an attempt that may take so long from now."""
+    return patience.bound(asyncio.get_running_loop().time() + seconds)
+
+
+async def ended_at(patience: Patience, seconds: float, work: float = 100.0) -> float:
     """Return when an attempt of so much work was over."""
     try:
-        with patience.bound(seconds):
+        with bound(patience, seconds):
             await asyncio.sleep(work)
     except TimeoutError:
         pass
@@ -26,7 +32,7 @@ async def test_each_attempt_ends_at_its_own_instant() -> None:
         ended_at(patience, 3),
         ended_at(patience, 1),
         ended_at(patience, 2, work=0.5),
-        ended_at(patience, None, work=50),
+        ended_at(patience, math.inf, work=50),
         ended_at(patience, 1),
         ended_at(patience, 0),
     )
@@ -41,11 +47,11 @@ async def test_the_clock_stands_still_while_it_is_paused() -> None:
 
     async def attempt() -> float:
         try:
-            with patience.bound(2) as bound:
+            with bound(patience, 2) as each:
                 await asyncio.sleep(0.5)
-                left = bound.pause()
+                left = each.pause()
                 await asyncio.sleep(10)
-                bound.resume(left)
+                each.resume(left)
                 await asyncio.sleep(100)
         except TimeoutError:
             pass
@@ -70,9 +76,9 @@ async def test_a_cancellation_from_elsewhere_stays_one() -> None:
 async def test_nothing_is_left_of_an_attempt_that_ended() -> None:
     """Its timer rings for nobody, or not at all, and to resume it later does nothing."""
     patience = Patience()
-    with patience.bound(5) as bound:
-        left = bound.pause()
-    bound.resume(left)
+    with bound(patience, 5) as each:
+        left = each.pause()
+    each.resume(left)
 
     assert await ended_at(patience, 1, work=0.5) == 0.5
     await asyncio.sleep(10)
@@ -105,7 +111,7 @@ def test_it_goes_on_under_another_loop() -> None:
     assert not abandoned.done()
 
     async def attempt() -> None:
-        with patience.bound(0.01):
+        with bound(patience, 0.01):
             await asyncio.sleep(100)
 
     with pytest.raises(TimeoutError):
