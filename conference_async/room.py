@@ -25,8 +25,6 @@ class Room:
     then the name is looked up again, for every handle at once.
     """
 
-    __slots__ = ("_is_sid", "_remembered", "name", "sender")
-
     def __init__(self, sender: Sender, sid_or_name: str) -> None:
         self.sender = sender
         self._is_sid = is_conference_sid(sid_or_name)

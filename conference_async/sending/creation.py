@@ -39,21 +39,6 @@ class Creation:
         stands: Asked at the last moment before the form leaves; False sends the attempt back.
     """
 
-    __slots__ = (
-        "_at_wire",
-        "_conference",
-        "_label",
-        "_lines",
-        "_new",
-        "_operation",
-        "_own_label",
-        "_search",
-        "_sender",
-        "_sent",
-        "_stands",
-        "_ticket",
-    )
-
     def __init__(
         self,
         sender: Sender,

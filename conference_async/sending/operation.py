@@ -158,22 +158,6 @@ class Operation:
             not, and the transport has them.
     """
 
-    __slots__ = (
-        "_authorization",
-        "_congestion",
-        "_label",
-        "_misses_before",
-        "_now",
-        "_options",
-        "_renewed",
-        "_transport",
-        "attempt",
-        "deadline_at",
-        "ended",
-        "request",
-        "take",
-    )
-
     def __init__(
         self,
         request: Request,
