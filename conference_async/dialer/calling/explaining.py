@@ -31,6 +31,8 @@ class WhyNot:
         Raises:
             LedgerError: The calls that were made cannot be read.
         """
+        if not any(map(self.wishes.concern, targets)):
+            return [None] * len(targets)
         known = {} if self.contacting is None else await self.contacting.known(targets)
         return await asyncio.to_thread(self._reasons, targets, known)
 

@@ -8,8 +8,7 @@ from typing import Self
 import attrs
 
 from conference_async.dialer.ledger.outcome import LedgerStore, Outcome
-from conference_async.dialer.plan.sources import places
-from conference_async.dialer.plan.targets import SeenKeys
+from conference_async.dialer.plan.targets import SeenKeys, places
 from conference_async.sending.entries import State
 
 

@@ -11,15 +11,13 @@ from zoneinfo import ZoneInfo
 import attrs
 
 from conference_async.dialer.plan.phones import check_region, normalise_number
-from conference_async.dialer.plan.targets import Target, target_key
+from conference_async.dialer.plan.targets import Problem, Row, Sieve, Target, target_key
 from conference_async.errors import ConfigurationError, InvalidParameter
 from conference_async.models import EndpointKind, NewParticipant, check_conference, kind_of
 from conference_async.privacy import mask, printable
 
-_OWN = (
-    *("conference", "time_zone", "id"),
-    *("not_before", "not_after", "purpose", "priority"),
-)
+_SHARED = ("time_zone", "not_before", "not_after", "purpose", "priority")
+_OWN = ("conference", "id", *_SHARED)
 _YES = frozenset({"true", "yes", "1"})
 _NO = frozenset({"false", "no", "0"})
 _SEPARATORS = str.maketrans(",;|", "   ")
@@ -203,21 +201,22 @@ class RowReader:
         self._defaults = _with_callers(given)
         self._region = default_region and check_region(default_region)
         self._template: tuple[EndpointKind | None, dict[str, object], NewParticipant] | None = None
+        self._alike: tuple[object, ...] | None = None
+        self._shared: dict[str, Any] = {}
 
-    def target(self, row: int, cells: Iterable[tuple[str, object]]) -> Target:
-        """Return the target of one row.
+    def target(self, row: int, cells: Iterable[tuple[str, object]], sieve: Sieve) -> Row:
+        """Return the target of one row, or what is wrong with it beside others.
 
         Args:
             row: Its line.
             cells: Names, as `parameter_of` returns them (or ``extra``), and contents.
+            sieve: Gives it its room.
 
         Raises:
             InvalidParameter: The row cannot be dialled.
         """
         given = {name: value for name, raw in cells if (value := cell(name, raw)) is not None}
-        conference, zone, own, first, last, purpose, priority = (
-            given.pop(name, None) for name in _OWN
-        )
+        conference = given.pop("conference", None)
         if conference is not None:
             conference = check_conference(str(conference))
         elif self._conference is not None:
@@ -228,32 +227,48 @@ class RowReader:
         if to is None:
             raise InvalidParameter("to", "must be given", code=21201)
         to = normalise_number(str(to), self._region)
-        fields = self._defaults | _with_callers(given)
+        own = given.pop("id", None)
+        # The rest of a row is mostly that of the one before; true is 1 to a dictionary.
+        alike = kind_of(to), given, [*map(type, given.values())]
+        if alike != self._alike:
+            self._shared, self._alike = self._read(to, given), alike
+        shared = self._shared
+        identity = None if own is None else _text("id", own)
+        key = target_key(conference, to, identity)
+        room = sieve.room_of(row, conference, to, key, shared["template"].label)
+        if isinstance(room, Problem):
+            return room
+        return Target(key=key, to=to, conference=room, row=row, id=identity, **shared)
+
+    def _read(self, to: str, given: Mapping[str, object]) -> dict[str, Any]:
+        """Return what the targets of rows have in common that have the same cells."""
+        rest = dict(given)
+        zone, first, last, purpose, priority = (rest.pop(name, None) for name in _SHARED)
+        fields = self._defaults | _with_callers(rest)
         if zone is not None:
             _check_zone(str(zone))
-        for name, text in (("id", own), ("purpose", purpose)):
-            if text is not None and not str(text).isprintable():
-                raise InvalidParameter(name, "must be printable text")
         local = ZoneInfo(str(zone)) if zone is not None else None
-        return Target(
-            key=target_key(conference, to, str(own) if own is not None else None),
-            to=to,
-            conference=conference,
-            row=row,
-            id=None if own is None else str(own),
-            time_zone=str(zone) if zone is not None else None,
-            purpose=None if purpose is None else str(purpose),
-            earliest=_instant("not_before", first, local),
-            latest=_instant("not_after", last, local),
-            priority=_priority(priority),
-            template=self._request(to, fields),
-        )
+        return {
+            "time_zone": str(zone) if zone is not None else None,
+            "purpose": None if purpose is None else _text("purpose", purpose),
+            "earliest": _instant("not_before", first, local),
+            "latest": _instant("not_after", last, local),
+            "priority": _priority(priority),
+            "template": self._request(to, fields),
+        }
 
     def _request(self, to: str, fields: dict[str, object]) -> NewParticipant:
         kind = kind_of(to)
         if self._template is None or self._template[:2] != (kind, fields):
             self._template = kind, fields, _built(to, fields)
         return self._template[2]
+
+
+def _text(name: str, content: object) -> str:
+    text = str(content)
+    if not text.isprintable():
+        raise InvalidParameter(name, "must be printable text")
+    return text
 
 
 def _with_callers(fields: dict[str, object]) -> dict[str, object]:

@@ -11,8 +11,8 @@ import attrs
 from conference_async.dialer.plan.columns import Headings, RowReader
 from conference_async.dialer.plan.documents import Document, Reading, csv_rows, json_rows
 from conference_async.dialer.plan.preview import LARGEST_ROOM, Preview, Tally, WhyNot
-from conference_async.dialer.plan.sources import FileRows, GivenParticipants, Row, Sieve, Source
-from conference_async.dialer.plan.targets import Problem, Target
+from conference_async.dialer.plan.sources import FileRows, GivenParticipants, Source
+from conference_async.dialer.plan.targets import Problem, Row, Sieve, Target
 from conference_async.errors import ConfigurationError, InvalidParameter
 from conference_async.models import NewParticipant, check_conference, is_conference_sid
 from conference_async.privacy import Words
@@ -234,8 +234,7 @@ class Plan:
         """
         async with aclosing(self._rows(notes)) as batches:
             async for batch in batches:
-                await tally.add(batch)
-                yield [row for row in batch if isinstance(row, Target)]
+                yield await tally.add(batch)
 
     def _accepted(self, row: Row) -> Target | None:
         """Return a target, or None for a row that is passed over.
@@ -276,11 +275,8 @@ class Plan:
         conference, room_size = self._spread
         return None if conference is None or room_size is None else (conference, room_size)
 
-    async def _rows(self, notes: list[str]) -> AsyncGenerator[list[Row], None]:
-        sieve = Sieve(*self._spread)
-        async with aclosing(self._source.batches(notes)) as batches:
-            async for batch in batches:
-                yield [sieve.judged(row) for row in batch]
+    def _rows(self, notes: list[str]) -> AsyncGenerator[list[Row], None]:
+        return self._source.batches(Sieve(*self._spread), notes)
 
     def __repr__(self) -> str:
         return f"<Plan {self.name!r}>"

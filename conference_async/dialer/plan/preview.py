@@ -6,7 +6,7 @@ from typing import TypeAlias
 
 import attrs
 
-from conference_async.dialer.plan.targets import Problem, SeenKeys, Target
+from conference_async.dialer.plan.targets import Problem, Row, SeenKeys, Target
 
 WhyNot: TypeAlias = Callable[[Sequence[Target]], Awaitable[Sequence[str | None]]]
 """Returns why each of some targets is not called at this time, None where it is."""
@@ -84,17 +84,18 @@ class Tally:
         self._priorities = {0}
         self._problems: list[Problem] = []
         self._repeats: list[Problem] = []
+        self._room = ""
         self._seen = SeenKeys()
 
-    async def add(self, rows: Sequence[Target | Problem]) -> None:
-        """Count some rows."""
-        if self._why_not is not None:
-            reasons = await self._why_not([row for row in rows if isinstance(row, Target)])
-            self._withheld.update(reason for reason in reasons if reason)
+    async def add(self, rows: Sequence[Row]) -> list[Target]:
+        """Count some rows; return the targets among them."""
+        targets: list[Target] = []
         for row in rows:
             if isinstance(row, Target):
-                self._good += 1
-                self._rooms += self._seen.add(row.conference)
+                targets.append(row)
+                if row.conference != self._room:  # those who share a room mostly come together
+                    self._room = row.conference
+                    self._rooms += self._seen.add(self._room)
                 self._priorities.add(row.priority)
             elif row.duplicate:
                 self._duplicates += 1
@@ -102,6 +103,10 @@ class Tally:
             else:
                 self._bad += 1
                 self._problems += [row] * (len(self._problems) < _LISTED)
+        self._good += len(targets)
+        if self._why_not is not None:
+            self._withheld.update(filter(None, await self._why_not(targets)))
+        return targets
 
     def preview(self, notes: Iterable[str]) -> Preview:
         """Return what was counted.

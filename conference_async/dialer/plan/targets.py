@@ -1,9 +1,12 @@
-"""The targets of a plan: one per row, each known by a key that stays the same."""
+"""The targets of a plan: one per row, each in its room, known by a key that stays the same."""
 
 from array import array
 from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from hashlib import blake2b
+from itertools import count
+from typing import TypeAlias
 
 import attrs
 
@@ -71,6 +74,10 @@ class Problem:
     """Whether it only repeats a target of an earlier row."""
 
 
+Row: TypeAlias = Target | Problem
+"""A row as it was read: somebody to call, or what stands in the way."""
+
+
 def address_key(to: str) -> str:
     """Return what two spellings of one address have in common: a number loses its plus."""
     return to.lstrip("+") if is_phone(to) else to
@@ -107,3 +114,60 @@ class SeenKeys:
             return False
         shard.append(digest)
         return True
+
+
+@attrs.define
+class Sieve:
+    """Tells duplicates from new targets, and gives each target its room."""
+
+    base: str | None
+    """The conference that `room_size` spreads over rooms."""
+
+    room_size: int | None
+    """How many targets share a room; None for the conferences that the rows name."""
+
+    _seen: SeenKeys = attrs.field(init=False, factory=SeenKeys)
+    _rooms: Iterator[str] = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._rooms = places(self.base or "", self.room_size or 1, {})
+
+    def room_of(
+        self, row: int, conference: str, to: str, key: str, label: str | None
+    ) -> str | Problem:
+        """Return the room of a row's target, or why it has none among those before it.
+
+        Args:
+            row: The row's place.
+            conference: The one that the row is for.
+            to: The normalised address.
+            key: The target's.
+            label: The one that the row's request has.
+        """
+        seen, address = self._seen, key
+        if key[0] == "#":  # a row with an identity of its own is known by two
+            address = target_key(conference, to)
+        if not seen.add(address) or (key != address and not seen.add(key)):
+            return Problem(row=row, reason="repeats an earlier row", duplicate=True)
+        if label is not None and not seen.add(f"label/{conference}/{label}"):
+            return Problem(row=row, reason=f"label: {label!r} is that of an earlier row")
+        if self.room_size is None:
+            return conference
+        if conference != self.base:
+            reason = f"conference: a room of its own cannot go with rooms of {self.room_size}"
+            return Problem(row=row, reason=reason)
+        return next(self._rooms)
+
+
+def places(conference: str, size: int, taken: Mapping[str, int]) -> Iterator[str]:
+    """Yield the rooms that have place for one more, each as often, without end.
+
+    Args:
+        conference: The conference that is spread over rooms.
+        size: How many a room takes.
+        taken: How many are in which room already.
+    """
+    for number in count(1):
+        name = f"{conference}-{number}"
+        for _ in range(size - taken.get(name, 0)):
+            yield name

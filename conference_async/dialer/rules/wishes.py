@@ -202,11 +202,14 @@ class Wishes:
     contact: ContactRules = attrs.field(init=False, eq=False, repr=False)
     """All that is said of who may be called, when, and how often."""
 
+    _withhold: bool = attrs.field(init=False, eq=False, repr=False)
+
     def __attrs_post_init__(self) -> None:
         if self.hours is not None and self.rules.hours:
             raise ConfigurationError("give the hours in hours=, or in the contact rules, not both")
         rules = self.rules if self.hours is None else attrs.evolve(self.rules, hours=self.hours)
         object.__setattr__(self, "contact", rules)
+        object.__setattr__(self, "_withhold", bool(self.do_not_call) or rules != NO_RULES)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -216,10 +219,9 @@ class Wishes:
             return ()
         return (f"numbers without a known time zone are taken to be in {zone}",)
 
-    @property
-    def withhold(self) -> bool:
-        """Whether they withhold anybody, beyond what rows say of themselves."""
-        return bool(self.do_not_call) or self.contact != NO_RULES
+    def concern(self, callee: Callee) -> bool:
+        """Return whether anything may stand against calling a target at some time."""
+        return self._withhold or callee.earliest is not None or callee.latest is not None
 
     def forbids(self, to: str) -> bool:
         """Return whether an address is not to be called."""

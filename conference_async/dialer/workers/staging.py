@@ -9,6 +9,7 @@ import re
 import secrets
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING, LiteralString
 
 import attrs
@@ -29,13 +30,16 @@ if TYPE_CHECKING:
 AT_ONCE = 5_000
 """Targets that are written at a time."""
 
+FORGOTTEN = "the server was restarted and forgot what was being submitted: submit it again"
+"""Why a submission fails whose targets are not there any more."""
+
 _COPY = """
 COPY conference_async_staged
-    (submission, place, priority, row, target, "to", conference, caller, id, own_label, purpose,
-    earliest, latest, request, zones, not_before, reason)
+    (submission, place, priority, row, target, "to", conference, id, purpose, earliest, latest,
+    caller, own_label, request, zones, not_before, reason)
 FROM STDIN
 """
-_AGAIN = """
+_DROP = """
 DELETE FROM conference_async_staged WHERE submission = %s AND place BETWEEN %s AND %s AND place > 0
 """
 # To places that nobody has: they cannot be exchanged one by one.
@@ -70,7 +74,9 @@ class Writer:
     wishes: Wishes
     now: datetime
     _ends_at: datetime | None = attrs.field(init=False)
-    _last: tuple[NewParticipant, str] | None = attrs.field(init=False, default=None)
+    _last: NewParticipant | None = attrs.field(init=False, default=None)
+    _caller: str = attrs.field(init=False, default="")
+    _request: str = attrs.field(init=False, default="")
 
     def __attrs_post_init__(self) -> None:
         quorum = self.wishes.quorum
@@ -88,37 +94,43 @@ class Writer:
         """
         lines: list[str] = []
         for place, target in enumerate(targets, start=first):
-            request, zones, due, reason = self._order(target)
+            if target.template is not self._last:
+                self._remember(target.template)
             who = f"{target.priority}\t{target.row}\t{_text(target.key)}\t{_text(target.to)}"
-            where = f"{_text(target.conference)}\t{_or_null(caller_of(target.template))}"
-            own = f"{_or_null(target.id)}\t{_or_null(target.template.label)}"
-            when = f"{_instant(target.earliest)}\t{_instant(target.latest)}"
-            own = f"{own}\t{_or_null(target.purpose)}\t{when}"
-            order = f"{request}\t{zones}\t{due}\t{reason}"
-            lines.append(f"{submission}\t{place}\t{who}\t{where}\t{own}\t{order}\n")
+            where = f"{_text(target.conference)}\t{_or_null(target.id)}"
+            when = _shared(target.purpose, target.earliest, target.latest)
+            order = f"{self._caller}\t{self._order(target)}"
+            lines.append(f"{submission}\t{place}\t{who}\t{where}\t{when}\t{order}\n")
         return "".join(lines)
 
-    def _order(self, target: Target) -> tuple[str, str, str, str]:
+    def _order(self, target: Target) -> str:
         """Return the request, the time zones, when it is due, and why it is not to be called."""
-        wishes, timed = self.wishes, target.earliest is not None or target.latest is not None
-        if not (wishes.withhold or timed):
-            return self._request(target.template), _NULL, _AT_ONCE_DUE, _NULL
+        wishes = self.wishes
+        if not wishes.concern(target):
+            return f"{self._request}\t{_NULL}\t{_AT_ONCE_DUE}\t{_NULL}"
         zones = wishes.zones_of(target)
         names = _array([zone.key for zone in zones]) if wishes.contact.ask_for_zones else _NULL
-        request = _NULL if wishes.forbids(target.to) else self._request(target.template)
+        request = _NULL if wishes.forbids(target.to) else self._request
+        due, reason = _AT_ONCE_DUE, _NULL
         match decide(row_of(target), wishes, self.now, zones, self._ends_at):
             case Wait(seconds, _):
-                due = self.now + timedelta(seconds=seconds)
-                return request, names, due.isoformat(), _NULL
+                due = (self.now + timedelta(seconds=seconds)).isoformat()
             case Skip(after):
-                return request, names, _AT_ONCE_DUE, _text(after.reason or "")
+                reason = _text(after.reason or "")
             case _:
-                return request, names, _AT_ONCE_DUE, _NULL
+                pass
+        return f"{request}\t{names}\t{due}\t{reason}"
 
-    def _request(self, template: NewParticipant) -> str:
-        if self._last is None or self._last[0] is not template:
-            self._last = template, _text(json.dumps(request_of(template), default=str))
-        return self._last[1]
+    def _remember(self, template: NewParticipant) -> None:
+        """Make the part of a line that all rows of a template have in common."""
+        self._last = template
+        self._caller = f"{_or_null(caller_of(template))}\t{_or_null(template.label)}"
+        self._request = _text(json.dumps(request_of(template), default=str))
+
+
+@lru_cache
+def _shared(purpose: str | None, earliest: datetime | None, latest: datetime | None) -> str:
+    return f"{_or_null(purpose)}\t{_instant(earliest)}\t{_instant(latest)}"
 
 
 def _text(value: str) -> str:
@@ -194,9 +206,16 @@ class Staging:
 
         row = await self._session.run(work)
         if row is None or row["number"] != self.written:
-            raise LedgerError(
-                "the server was restarted and forgot what was being submitted: submit it again"
-            )
+            raise LedgerError(FORGOTTEN)
+
+    async def drop(self) -> None:
+        """Forget what was written so far; the places go on.
+
+        Raises:
+            LedgerError: The server cannot be used.
+        """
+        values = (self.submission, 1, self.written)
+        await self._session.run(lambda connection: connection.execute(_DROP, values))
 
     async def aclose(self) -> None:
         """Forget what is still staged.
@@ -232,7 +251,7 @@ class Staging:
             nonlocal tried
             async with connection.transaction():
                 if tried:
-                    await connection.execute(_AGAIN, (self.submission, first, last))
+                    await connection.execute(_DROP, (self.submission, first, last))
                 tried = True
                 async with connection.cursor().copy(_COPY) as copy:
                     await copy.write(lines)
