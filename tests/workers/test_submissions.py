@@ -14,7 +14,7 @@ from psycopg import AsyncConnection
 from conference_async import NewParticipant, Outcome, Plan, State
 from conference_async.dialer.ledger.postgres import PostgresLedger
 from conference_async.dialer.workers import staging, submission
-from conference_async.dialer.workers.submission import LEFT_OUT
+from conference_async.dialer.workers.submission import LEFT_OUT, Submission
 from conference_async.errors import ConfigurationError, InvalidParameter, LedgerError
 
 if TYPE_CHECKING:
@@ -193,6 +193,26 @@ async def test_what_the_server_forgot_is_not_entered(scene: "Scene", people: "Pe
         with pytest.raises(LedgerError, match="submit it again"):
             await staged.enter()
     assert await outcomes(scene, plan) == []
+
+
+async def test_what_the_server_forgot_while_it_was_entered_is_missed(
+    scene: "Scene", people: "People", few_at_once: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever submits it learns of it, as only a part is called."""
+    plan, enter = people(7), Submission._enter
+
+    async def killed_after(self: Submission, first: int, last: int) -> int:
+        made = await enter(self, first, last)
+        async with await AsyncConnection.connect(scene.dsn, autocommit=True) as database:
+            await database.execute("TRUNCATE conference_async_staged")
+        return made
+
+    monkeypatch.setattr(Submission, "_enter", killed_after)
+    with pytest.raises(LedgerError, match="submit it again"):
+        await scene.dialer.submit(plan)
+    assert len(await outcomes(scene, plan)) == 3
+    monkeypatch.setattr(Submission, "_enter", enter)
+    assert await scene.dialer.submit(plan) == 4
 
 
 async def test_what_stands_in_a_row_survives(scene: "Scene", tmp_path: Path) -> None:

@@ -14,11 +14,11 @@ from conference_async.dialer.ledger.outcome import Campaign
 from conference_async.dialer.ledger.postgres import PostgresLedger
 from conference_async.dialer.plan.plan import Plan
 from conference_async.dialer.plan.preview import Preview, Tally
-from conference_async.dialer.plan.sources import places
+from conference_async.dialer.plan.targets import places
 from conference_async.dialer.rules.wishes import Wishes
 from conference_async.dialer.workers.jobs import wake
 from conference_async.dialer.workers.queue_schema import check_queue
-from conference_async.dialer.workers.staging import AT_ONCE, Staging, Writer
+from conference_async.dialer.workers.staging import AT_ONCE, FORGOTTEN, Staging, Writer
 from conference_async.errors import ConfigurationError, LedgerError
 from conference_async.journal.postgres import PostgresJournal
 from conference_async.postgres.session import Session
@@ -61,31 +61,28 @@ WHERE ledger = %(ledger)s AND state <> 'refused'
 GROUP BY conference
 """
 _ENTER: LiteralString = """
-WITH given AS MATERIALIZED (
-    DELETE FROM conference_async_staged
-    WHERE submission = %(submission)s AND place > %(first)s AND place <= %(last)s AND place > 0
-    RETURNING *
-), known AS MATERIALIZED (
+WITH known AS MATERIALIZED (
     SELECT given.*, was.state, was.conference AS room, was.ordered,
         was.number IS NULL OR was.reason IS NOT DISTINCT FROM %(left_out)s AS fresh
-    FROM given LEFT JOIN LATERAL (
+    FROM conference_async_staged AS given LEFT JOIN LATERAL (
         SELECT number, state, conference, reason, request IS NOT NULL AS ordered
         FROM conference_async_outcome AS outcome
         WHERE outcome.ledger = %(ledger)s AND outcome.target = given.target LIMIT 1
     ) AS was ON true
-), free AS MATERIALIZED (SELECT %(rooms)s::text[] AS rooms),
-entered AS (
+    WHERE submission = %(submission)s AND place > %(first)s AND place <= %(last)s AND place > 0
+), entered AS (
     INSERT INTO conference_async_outcome AS known (
         ledger, target, "to", conference, state, attempts, caller, row, id, own_label, purpose,
         earliest, latest, request, zones, not_before, reason, ended_at)
     SELECT %(ledger)s, target, "to",
         CASE WHEN NOT %(spread)s THEN conference WHEN NOT fresh THEN room
-            ELSE coalesce(rooms[count(*) FILTER (WHERE fresh) OVER (ORDER BY place)], conference)
+            ELSE coalesce((%(rooms)s::text[])[count(*) FILTER (WHERE fresh) OVER (ORDER BY place)],
+                conference)
         END,
         CASE WHEN reason IS NULL THEN 'planned' ELSE 'skipped' END, 0, caller, row, id, own_label,
         purpose, earliest, latest, request, zones, not_before, reason,
         CASE WHEN reason IS NOT NULL THEN now() END
-    FROM known, free ORDER BY place
+    FROM known ORDER BY place
     ON CONFLICT (ledger, target) DO UPDATE SET
         "to" = CASE WHEN known.state IN ('planned', 'skipped')
             THEN excluded."to" ELSE known."to" END,
@@ -129,7 +126,7 @@ entered AS (
         OR known.state = 'planned' AND (known.conference <> excluded.conference
             OR known.attempts = 0 AND known.not_before <> excluded.not_before)
 )
-SELECT count(*) FILTER (WHERE fresh) AS fresh, count(*) FILTER (
+SELECT count(*) AS given, count(*) FILTER (WHERE fresh) AS fresh, count(*) FILTER (
     WHERE reason IS NULL AND (state IS NULL OR state = 'skipped'
         OR state = 'planned' AND NOT ordered OR state = 'unknown' AND %(redial)s)) AS made
 FROM known
@@ -231,6 +228,7 @@ class Submission:
                 await self._staging.add(batch)
                 await self._staging.flush()
                 made += await self._enter(first, self._staging.written)
+                await self._staging.drop()  # it may go on for days
         return made
 
     async def _enter_all(self) -> int:
@@ -240,8 +238,9 @@ class Submission:
         self._rooms, made, first = await self._free_rooms(), 0, 0
         if self.preview is not None and len(self.preview.priorities) > 1:
             first = await self._staging.order()
-        for place in range(first, first + self._staging.written, AT_ONCE):
-            made += await self._enter(place, place + AT_ONCE)
+        end = first + self._staging.written
+        for place in range(first, end, AT_ONCE):
+            made += await self._enter(place, min(place + AT_ONCE, end))
         return made
 
     async def _enter(self, first: int, last: int) -> int:
@@ -259,6 +258,8 @@ class Submission:
             "redial": self._order.wishes.redial_unknown,
         }
         row = await _row(self._ledger.session, _ENTER, values)
+        if row["given"] != last - first:
+            raise LedgerError(FORGOTTEN)
         if self._rooms is not None and rooms is not None:
             self._rooms = chain(rooms[row["fresh"] :], self._rooms)
         return int(row["made"])
