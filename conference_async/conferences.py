@@ -3,7 +3,6 @@
 import builtins
 from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager
-from operator import attrgetter
 from typing import Unpack
 
 import attrs
@@ -74,9 +73,9 @@ class Conferences:
                 holds filters and page size, so they cannot be given beside it.
             **filters: See `ConferenceFilters`.
         """
-        async with self._listing(limit, page_size, start, filters).walk(limit) as pages:
-            async for page in pages:
-                for conference in page:
+        async with self._listing(limit, page_size, start, filters).walk(limit) as walk:
+            async for some in walk:
+                for conference in some:
                     yield conference
 
     async def list(
@@ -88,8 +87,8 @@ class Conferences:
         **filters: Unpack[ConferenceFilters],
     ) -> builtins.list[Conference]:
         """Return what `stream` yields, as a list."""
-        stream = self.stream(page_size=page_size, limit=limit, start=start, **filters)
-        return await whole(stream, self._sender.options.deadline)
+        walk = self._listing(limit, page_size, start, filters).walk(limit)
+        return await whole(walk, self._sender.options.deadline)
 
     async def pages(
         self,
@@ -99,8 +98,8 @@ class Conferences:
         **filters: Unpack[ConferenceFilters],
     ) -> AsyncGenerator[Page[Conference], None]:
         """Yield what `stream` yields, a page at a time, with the links to the other pages."""
-        async with self._listing(None, page_size, start, filters).walk() as pages:
-            async for page in pages:
+        async with self._listing(None, page_size, start, filters).walk() as walk:
+            while (page := await walk.page()) is not None:
                 yield page
 
     def _listing(
@@ -120,7 +119,6 @@ class Conferences:
             kind="conference.list",
             open=lambda page: page(first),
             decode=decode_conference_page,
-            key=attrgetter("sid"),
             resource="conference",
         )
 

@@ -2,7 +2,6 @@
 
 import builtins
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
-from operator import attrgetter
 from typing import TypeAlias, Unpack
 
 import attrs
@@ -106,9 +105,9 @@ class Participants:
         Raises:
             ConferenceError: Any error of the tree but those of a create.
         """
-        async with self._listing(limit, page_size, start, filters).walk(limit) as pages:
-            async for page in pages:
-                for participant in page:
+        async with self._listing(limit, page_size, start, filters).walk(limit) as walk:
+            async for some in walk:
+                for participant in some:
                     yield participant
 
     async def list(
@@ -120,8 +119,8 @@ class Participants:
         **filters: Unpack[ParticipantFilters],
     ) -> builtins.list[Participant]:
         """Return what `stream` yields, as a list."""
-        stream = self.stream(page_size=page_size, limit=limit, start=start, **filters)
-        return await whole(stream, self._room.sender.options.deadline)
+        walk = self._listing(limit, page_size, start, filters).walk(limit)
+        return await whole(walk, self._room.sender.options.deadline)
 
     async def pages(
         self,
@@ -131,8 +130,8 @@ class Participants:
         **filters: Unpack[ParticipantFilters],
     ) -> AsyncGenerator[Page[Participant], None]:
         """Yield what `stream` yields, a page at a time, with the links to the other pages."""
-        async with self._listing(None, page_size, start, filters).walk() as pages:
-            async for page in pages:
+        async with self._listing(None, page_size, start, filters).walk() as walk:
+            while (page := await walk.page()) is not None:
                 yield page
 
     async def mute_all(self, *, except_: Those = ()) -> FanOut:
@@ -214,10 +213,9 @@ class Participants:
             kind="list",
             # In a conference that is over, the service lists nobody.
             open=lambda page: room.ask(
-                lambda sid: page(first(sid)), doubtful=lambda got: not got[1]
+                lambda sid: page(first(sid)), doubtful=lambda got: not got[1].payloads
             ),
             decode=decode_participant_page,
-            key=attrgetter("call_sid"),
             resource="conference",
         )
 

@@ -2,8 +2,8 @@
 
 import asyncio
 import math
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from itertools import islice
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Generic, Self, TypeAlias, TypeVar
 
 import attrs
@@ -15,11 +15,8 @@ from conference_async.sending.sender import Sender
 from conference_async.wire import LARGEST_PAGE, PageReply, next_page_path, start_path
 
 T = TypeVar("T")
-Fetched: TypeAlias = tuple[str, Page[T]]
-"""A page, after the path that it was fetched from."""
-
-_AT_ONCE = 100
-"""How many items are read before the loop has its turn: about a millisecond's work."""
+Fetched: TypeAlias = tuple[str, PageReply[T]]
+"""A page as it came, after the path that it was fetched from."""
 
 _FRUITLESS = 100
 """How many pages in a row may bring nobody new. Arrivals shift people by a few places; pages that
@@ -40,8 +37,6 @@ class Listing(Generic[T]):
         kind: The operation's name for events.
         open: Fetches the first page, given what fetches the page of a path.
         decode: Reads a page.
-        key: What tells an item from another: a person who joins or leaves meanwhile shifts the
-            others, and nobody may come twice. None and empty text say nothing.
         resource: What a 404 says is missing.
     """
 
@@ -49,7 +44,6 @@ class Listing(Generic[T]):
     kind: str
     open: Callable[[Callable[[str], Awaitable[Fetched[T]]]], Awaitable[Fetched[T]]]
     decode: Callable[[bytes], PageReply[T]]
-    key: Callable[[T], object]
     resource: str
 
     def walk(self, limit: int | None = None) -> "Walk[T]":
@@ -60,20 +54,14 @@ class Listing(Generic[T]):
         """Return the page of a path, with that path."""
         request = Request(kind=self.kind, method="GET", path=path)
         reply = await self.sender.request(request, resource=self.resource)
-        items: list[T] = []
-        try:
-            page = self.decode(reply.body)
-            while some := list(islice(page.items, _AT_ONCE)):
-                items += some
-                await asyncio.sleep(0)
-        except UnexpectedReply as error:
-            reply.sign(error)
-            raise
-        return path, Page(items, **page.fields)
+        return path, reply.read(self.decode)
 
 
 class Walk(Generic[T]):
-    """One walk through a list: an iterator of pages, of which one is fetched ahead.
+    """One walk through a list: an iterator of handfuls of items, or of whole pages.
+
+    The page after the one at hand is fetched ahead. Items are read when they are asked for: so
+    few of them are alive at a time, and the collector of garbage has little to look at.
 
     It is no generator: an event loop that ends closes all generators at once, and of those that
     hold each other it complains.
@@ -83,10 +71,11 @@ class Walk(Generic[T]):
         self._listing = listing
         self._left = math.inf if limit is None else limit
         self._ahead: asyncio.Task[Fetched[T]] | None = None
+        self._unread: deque[Callable[[], list[T]]] = deque()
         self._visited: set[int] = set()  # hashes, since a link may be long
         self._fruitless = 0
-        self._seen: set[object] = set()
-        self._seen_before: set[object] = set()
+        self._seen: set[str] = set()
+        self._seen_before: set[str] = set()
 
     async def __aenter__(self) -> Self:
         if self._left > 0:
@@ -102,25 +91,50 @@ class Walk(Generic[T]):
     def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> Page[T]:
+    async def __anext__(self) -> list[T]:
+        if self._unread:  # else others have their turn while a page is waited for
+            await asyncio.sleep(0)
+        while not self._unread:
+            page = await self._next()
+            if page is None:
+                raise StopAsyncIteration
+            self._unread = page.handfuls()
+        return self._unread.popleft()()
+
+    async def page(self) -> Page[T] | None:
+        """Return the next page, whole; None after the last one."""
+        page = await self._next()
+        if page is None:
+            return None
+        items: list[T] = []
+        for read in page.handfuls():
+            if items:
+                await asyncio.sleep(0)
+            items += read()
+        return Page(items, **page.fields)
+
+    async def _next(self) -> PageReply[T] | None:
+        """Return the next page, without those who came before, and send for the one after it."""
         if self._ahead is None:
-            raise StopAsyncIteration
+            return None
         path, page = await self._ahead
-        keys = list(map(self._listing.key, page))
-        page[:] = [
-            item
-            for item, key in zip(page, keys, strict=True)
-            if not key or not (key in self._seen or key in self._seen_before)
-        ]
-        self._left -= len(page)
-        self._fruitless = 0 if page else self._fruitless + 1
-        self._ahead = self._follow(path, page.next_page_uri)
-        self._seen.update(keys)
+        # Whoever joins or leaves meanwhile shifts the others, and nobody may come twice.
+        keys = page.keys()
+        here = set(keys)
+        here.discard("")
+        again = (here & self._seen) | (here & self._seen_before)
+        fresh = page.payloads
+        if again:
+            fresh = [item for item, key in zip(fresh, keys, strict=True) if key not in again]
+        self._left -= len(fresh)
+        self._fruitless = 0 if fresh else self._fruitless + 1
+        self._ahead = self._follow(path, page.fields.get("next_page_uri"))
+        self._seen |= here
         if len(self._seen) >= REMEMBERED:
             self._seen, self._seen_before = set(), self._seen
         if self._left < 0:
-            del page[int(self._left) :]
-        return page
+            del fresh[int(self._left) :]
+        return attrs.evolve(page, payloads=fresh)
 
     def _follow(self, path: str, link: str | None) -> asyncio.Task[Fetched[T]] | None:
         if link is None or self._left <= 0:
@@ -139,16 +153,18 @@ class Walk(Generic[T]):
         )
 
 
-async def whole(stream: AsyncGenerator[T, None], deadline: float | None) -> list[T]:
-    """Return all that a stream yields, as one call with one deadline.
+async def whole(walk: Walk[T], deadline: float | None) -> list[T]:
+    """Return all that a walk comes by, as one call with one deadline.
 
     Raises:
         RequestTimeout: It took longer than `deadline` seconds.
     """
+    items: list[T] = []
     scope = asyncio.timeout(deadline)
     try:
-        async with scope:
-            return [item async for item in stream]
+        async with scope, walk:
+            async for some in walk:
+                items += some
     except TimeoutError as error:
         if not scope.expired():
             raise
@@ -156,8 +172,7 @@ async def whole(stream: AsyncGenerator[T, None], deadline: float | None) -> list
             f"list: not at its end within its deadline of {deadline:g} s; it is safe to repeat, "
             "with a limit= perhaps, or to use stream()"
         ) from error
-    finally:
-        await stream.aclose()
+    return items
 
 
 def page_size_for(limit: int | None, page_size: int | None) -> int | None:

@@ -42,9 +42,8 @@ def make_converter(*, forbid_unknown: bool = False) -> Converter:
     dates = {"date_created": _date, "date_updated": _date}
     hooks = {"status": _participant_status, "queue_time": _milliseconds, **dates}
     for cls in (Participant, PlacedParticipant):
-        converter.register_structure_hook(
-            cls, quickly(cls, _keeping_the_rest(cls, converter, hooks))
-        )
+        read = quickly(cls, _keeping_the_rest(cls, converter, hooks))
+        converter.register_structure_hook(cls, lambda payload, _, read=read: read([payload])[0])
     conference = _keeping_the_rest(
         Conference,
         converter,

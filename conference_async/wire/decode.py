@@ -1,9 +1,10 @@
 """Bodies of replies as values."""
 
-import json
 import re
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from functools import cache
+from functools import cache, partial
+from itertools import chain
 from types import NoneType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -11,30 +12,14 @@ import attrs
 
 from conference_async.errors import UnexpectedReply
 from conference_async.models import Conference, LoggedCall, Participant, PlacedParticipant
+from conference_async.wire.json_reader import read_json
 from conference_async.wire.readings import read_date
-from conference_async.wire.usual import quickly
+from conference_async.wire.usual import Payload, quickly
 
 if TYPE_CHECKING:
     from cattrs import Converter
 
 T = TypeVar("T")
-
-_loads: Callable[[bytes], Any] = json.loads
-try:
-    import orjson  # reads a page in half the time
-except ModuleNotFoundError:
-    pass
-else:
-
-    def _quickly(body: bytes) -> Any:  # noqa: ANN401 -- JSON
-        try:
-            return orjson.loads(body)
-        except ValueError:
-            # What has happened, happened: half a character or an endless number in some property
-            # must not make it unknown, or depend on what is installed.
-            return json.loads(body)
-
-    _loads = _quickly
 
 
 @cache
@@ -49,12 +34,14 @@ def _generously(payload: object, cls: type[T]) -> T:
     return _converter().structure(payload, cls)
 
 
-_read_participant = quickly(Participant, _generously)
+_read_participants = quickly(Participant, _generously)
 _read_placed = quickly(PlacedParticipant, _generously)
 
 _BROKEN = (AttributeError, KeyError, TypeError, ValueError, RecursionError)
 _CONFERENCE_OF = r"/Conferences/(CF[0-9a-fA-F]{32})/"
 _GLIMPSE = 40
+_AT_ONCE = 200
+"""How many items are read before the loop has its turn: two milliseconds' work at most."""
 _PAGING: Mapping[str, type] = {
     **dict.fromkeys(("page", "page_size", "start", "end"), int),
     **dict.fromkeys(("uri", "first_page_uri", "previous_page_uri", "next_page_uri"), str),
@@ -65,11 +52,32 @@ _PAGING: Mapping[str, type] = {
 class PageReply(Generic[T]):
     """One page of a list, as it comes."""
 
-    items: Iterator[T]
-    """The items of the page, in the service's order. Each is read when it is asked for, which may
-    be an `UnexpectedReply`: a thousand at once would hold up the loop."""
+    payloads: list[Payload]
+    """The items of the page, in the service's order, not read yet."""
+    key: str
+    """The name of the property that tells an item from the others."""
+    read: Callable[[list[Payload]], list[T]]
+    """Reads some items, or raises an `UnexpectedReply`."""
     fields: Mapping[str, Any]
     """The paging fields, by the names of `Page`."""
+
+    def keys(self) -> list[str]:
+        """Return what tells each item from the others; empty text for those that say nothing."""
+        name = self.key
+        return [key if type(key := payload.get(name)) is str else "" for payload in self.payloads]
+
+    def handfuls(self) -> deque[Callable[[], list[T]]]:
+        """Return calls each of which reads some items, in order; others have a turn in between."""
+        several, most = self.payloads, _AT_ONCE
+        return deque(
+            partial(self.read, several[first : first + most])
+            for first in range(0, len(several), most)
+        )
+
+    @property
+    def items(self) -> Iterator[T]:
+        """The items one by one, each read when its turn comes."""
+        return chain.from_iterable(read() for read in self.handfuls())
 
 
 def decode_participant(body: bytes) -> PlacedParticipant:
@@ -96,7 +104,7 @@ def decode_participant_page(body: bytes) -> PageReply[Participant]:
     Raises:
         UnexpectedReply: The body is not the JSON of such a page.
     """
-    return _decode_page(body, "participants", Participant, _read_participant)
+    return _decode_page(body, "participants", "call_sid", _read_participants)
 
 
 def decode_conference_page(body: bytes) -> PageReply[Conference]:
@@ -105,7 +113,7 @@ def decode_conference_page(body: bytes) -> PageReply[Conference]:
     Raises:
         UnexpectedReply: The body is not the JSON of such a page.
     """
-    return _decode_page(body, "conferences", Conference, _generously)
+    return _decode_page(body, "conferences", "sid", _read_conferences)
 
 
 def decode_call(body: bytes) -> LoggedCall:
@@ -114,7 +122,7 @@ def decode_call(body: bytes) -> LoggedCall:
     Raises:
         UnexpectedReply: The body is not the JSON of a call, or has no SID.
     """
-    return _decode(body, "call", lambda payload: _logged(payload, LoggedCall))
+    return _decode(body, "call", _logged)
 
 
 def decode_call_page(body: bytes) -> PageReply[LoggedCall]:
@@ -123,10 +131,10 @@ def decode_call_page(body: bytes) -> PageReply[LoggedCall]:
     Raises:
         UnexpectedReply: The body is not the JSON of such a page.
     """
-    return _decode_page(body, "calls", LoggedCall, _logged)
+    return _decode_page(body, "calls", "sid", _read_calls)
 
 
-def _logged(payload: Any, _: object) -> LoggedCall:  # noqa: ANN401 -- JSON
+def _logged(payload: Any) -> LoggedCall:  # noqa: ANN401 -- JSON
     def text(name: str) -> str | None:
         value: object = payload.get(name)
         return value if isinstance(value, str) else None
@@ -145,8 +153,16 @@ def _logged(payload: Any, _: object) -> LoggedCall:  # noqa: ANN401 -- JSON
     )
 
 
-def _placed(payload: object) -> PlacedParticipant:
-    seen = _read_placed(payload, PlacedParticipant)
+def _read_calls(payloads: list[Payload]) -> list[LoggedCall]:
+    return [_logged(payload) for payload in payloads]
+
+
+def _read_conferences(payloads: list[Payload]) -> list[Conference]:
+    return [_generously(payload, Conference) for payload in payloads]
+
+
+def _placed(payload: Payload) -> PlacedParticipant:
+    (seen,) = _read_placed([payload])
     if not seen.call_sid:
         raise KeyError("call_sid")
     if seen.conference_sid:
@@ -162,36 +178,36 @@ def _known(payload: object) -> Conference:
     return seen
 
 
-def _decode(body: bytes, what: str, read: Callable[[object], T]) -> T:
+def _decode(body: bytes, what: str, read: Callable[[Any], T]) -> T:
     try:
-        return read(_loads(body))
+        return read(read_json(body))
     except _BROKEN as error:
         raise _unexpected(body, what, error) from error
 
 
 def _decode_page(
-    body: bytes, items: str, cls: type[T], read: Callable[[Any, Any], T]
+    body: bytes, items: str, key: str, read: Callable[[list[Payload]], list[T]]
 ) -> PageReply[T]:
-    try:
-        payloads, fields = _envelope(_loads(body), items)
-    except _BROKEN as error:
-        raise _unexpected(body, f"page of {items}", error) from error
-
-    def each() -> Iterator[T]:
+    def readable(payloads: list[Payload]) -> list[T]:
         try:
-            for payload in payloads:
-                yield read(payload, cls)
+            return read(payloads)
         except _BROKEN as error:
             raise _unexpected(body, f"page of {items}", error) from error
 
-    return PageReply(items=each(), fields=fields)
+    try:
+        payloads, fields = _envelope(read_json(body), items)
+    except _BROKEN as error:
+        raise _unexpected(body, f"page of {items}", error) from error
+    return PageReply(payloads=payloads, key=key, read=readable, fields=fields)
 
 
-def _envelope(page: dict[str, Any], items: str) -> tuple[list[Any], dict[str, Any]]:
-    payloads: list[Any] = page[items]
+def _envelope(page: dict[str, Any], items: str) -> tuple[list[Payload], dict[str, Any]]:
+    payloads: list[Payload] = page[items]
     # Only the link to the next page decides something; what else is unreadable is left out.
     if type(payloads) is not list or type(page.get("next_page_uri")) not in {str, NoneType}:
         raise TypeError(f"{items!r} or 'next_page_uri' is of the wrong type")
+    if not {dict}.issuperset(map(type, payloads)):
+        raise TypeError(f"{items!r} holds something else than objects")
     fields = {
         name: page[name] or (0 if kind is int else None)
         for name, kind in _PAGING.items()

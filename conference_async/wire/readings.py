@@ -10,20 +10,22 @@ _MONTHS = {
         ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"), 1
     )
 }
+_from_iso = datetime.fromisoformat  # found once: it is called for each date
 _LONGEST = 15
 _TOO_LARGE = 10**_LONGEST
 _DAY = len("Fri, 18 Feb 2011")
-_TIME = len("Fri, 18 Feb 2011 21:07:19")
+_USUAL = len("Fri, 18 Feb 2011 21:07:19 +0000")
 
 
 def read_date(text: str) -> datetime | None:
     """Return an RFC 2822 date as an aware datetime in UTC, or None if it is not one."""
     # Reordered for the reader of ISO dates, which is in C; most dates of a page are of few days.
-    if text[_TIME:] == " +0000":
-        try:
-            return datetime.fromisoformat(f"{_day(text[:_DAY])}T{text[_DAY + 1 : _TIME]}+00:00")
-        except (KeyError, ValueError):
-            pass  # not the usual form after all
+    try:
+        day, clock, zone = text.rsplit(" ", 2)
+        if zone == "+0000" and len(text) == _USUAL:
+            return _from_iso(f"{_day(day)}{clock}Z")
+    except (KeyError, ValueError):
+        pass  # not the usual form after all
     try:
         date = parsedate_to_datetime(text)
         # "-0000" means GMT from an unknown zone, which the parser returns without one.
@@ -34,7 +36,9 @@ def read_date(text: str) -> datetime | None:
 
 @lru_cache(maxsize=1024)
 def _day(text: str) -> str:
-    return f"{text[12:16]}-{_MONTHS[text[8:11]]}-{text[5:7]}"
+    if len(text) != _DAY:
+        raise ValueError(text)
+    return f"{text[12:16]}-{_MONTHS[text[8:11]]}-{text[5:7]}T"
 
 
 def read_milliseconds(value: object) -> int | None:
