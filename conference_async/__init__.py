@@ -6,7 +6,6 @@ checkers read them. Here each name is loaded when it is first used, so that
 """
 
 import logging
-import re
 from functools import cache
 from importlib import import_module
 from pkgutil import get_data
@@ -16,14 +15,13 @@ from conference_async._version import __version__ as __version__
 # A library writes nothing to a terminal that did not ask for it.
 logging.getLogger(__name__).addHandler(logging.NullHandler())
 
-_IMPORT = re.compile(rb"^from (\S+) import ([A-Za-z]\w*) as \2$", re.MULTILINE)
-
 
 @cache
 def _homes() -> dict[str, str]:
     """Return the module of each public name."""
-    stub = get_data(__name__, "__init__.pyi") or b""
-    return {name.decode(): module.decode() for module, name in _IMPORT.findall(stub)}
+    stub = (get_data(__name__, "__init__.pyi") or b"").decode()
+    imports = (line.split() for line in stub.splitlines())  # from MODULE import NAME as NAME
+    return {name: module for _, module, _, name, *_ in imports if not name.startswith("_")}
 
 
 def __getattr__(name: str) -> object:

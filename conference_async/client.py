@@ -26,14 +26,12 @@ from conference_async.sending.attempts import AttemptEvent
 from conference_async.sending.call_log import look_at_calls
 from conference_async.sending.congestion import Congestion
 from conference_async.sending.evidence import Search
-from conference_async.sending.many import Finding, find_many
 from conference_async.sending.observing import Observer
 from conference_async.sending.options import Options
 from conference_async.sending.register import Register
 from conference_async.sending.retry import RetryPolicy, RetryUnknown
 from conference_async.sending.sender import Sender
 from conference_async.sending.sought import Sought
-from conference_async.sending.sources import authorization_of
 from conference_async.sending.taken_lines import CountedLines
 from conference_async.sending.transport import Transport
 
@@ -41,6 +39,7 @@ if TYPE_CHECKING:
     import aiohttp
 
     from conference_async.sending.intents import JournalStore
+    from conference_async.sending.many import Finding
 
 P = ParamSpec("P")
 
@@ -179,9 +178,14 @@ class ConferenceClient:
             trust_env=trust_env,
             connections=max_concurrency,
         )
+        authorization = None
+        if not fixed:
+            from conference_async.sending.sources import authorization_of
+
+            authorization = authorization_of(credentials, transport, region=region, timeout=timeout)
         self._sender = Sender(
             transport=transport,
-            authorization=authorization_of(credentials, transport, region=region, timeout=timeout),
+            authorization=authorization,
             limit=limit if limit is not None else self._claim(cps),
             congestion=Congestion(max_concurrency, retry),
             account_sid=credentials.account_sid,
@@ -189,9 +193,8 @@ class ConferenceClient:
             options=options,
         )
 
-        lines = CountedLines.of(self._sender.limit, partial(look_at_calls, self._sender))
-        if lines is not None:
-            self._sender = attrs.evolve(self._sender, lines=lines)
+        look = partial(look_at_calls, self._sender)
+        self._sender.lines = CountedLines.of(self._sender.limit, look)
         self._conferences = Conferences(self._sender)
 
     def _claim(self, cps: float) -> Limit:
@@ -268,7 +271,7 @@ class ConferenceClient:
         view = object.__new__(ConferenceClient)
         view.__dict__.update(self.__dict__)
         view._view_of = self  # while it lives, the client's claim to its rate holds
-        view._sender = attrs.evolve(self._sender, options=attrs.evolve(self.options, **changes))
+        view._sender = self._sender.with_options(attrs.evolve(self.options, **changes))
         view._conferences = Conferences(view._sender)
         return view
 
@@ -324,13 +327,15 @@ class ConferenceClient:
         now = asyncio.get_running_loop().time()
         return await search.until_settled(None if deadline is None else now + deadline)
 
-    async def find_many(self, creates: Sequence[Sought]) -> list[Finding]:
+    async def find_many(self, creates: Sequence[Sought]) -> "list[Finding]":
         """Return what became of many creates, in their order, as `find_placed` does of one.
 
         It takes few requests: one list of participants for each conference, and one part of the
         call log for all from one caller at about the same time. It waits until what was placed is
         visible, and waits out failures of the service.
         """
+        from conference_async.sending.many import find_many
+
         return await find_many(self._sender, creates)
 
     async def look_for(

@@ -3,7 +3,7 @@
 import builtins
 from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager
-from typing import Unpack
+from typing import TYPE_CHECKING, Unpack
 
 import attrs
 
@@ -25,7 +25,6 @@ from conference_async.room import Room
 from conference_async.sending.messages import Reply, Request
 from conference_async.sending.pages import Listing, check_filters, first_page, page_size_for, whole
 from conference_async.sending.sender import Sender
-from conference_async.visit import Visitor, visit
 from conference_async.wire import (
     conference_path,
     conferences_path,
@@ -34,6 +33,9 @@ from conference_async.wire import (
     decode_conference_page,
     encode_form,
 )
+
+if TYPE_CHECKING:
+    from conference_async.visit import Visitor
 
 
 @attrs.frozen
@@ -152,7 +154,7 @@ class ConferenceHandle:
     @takes_once(NewIntent)
     def participant(
         self, new: NewParticipant, once: str | None
-    ) -> AbstractAsyncContextManager[Visitor]:
+    ) -> "AbstractAsyncContextManager[Visitor]":
         """Dial somebody in, and hang up when the block ends, however it ends.
 
         Takes what `Participants.create` takes, and raises what it raises. With a key that was
@@ -172,6 +174,8 @@ class ConferenceHandle:
         Raises:
             RequestTimeout: Hanging up took too long: the participant may still be on the line.
         """
+        from conference_async.visit import Visitor, visit
+
         room = self._room
 
         def visitor(placed: Participant) -> Visitor:

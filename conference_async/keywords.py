@@ -15,7 +15,7 @@ ResultT = TypeVar("ResultT")
 
 
 def signature_with(method: Callable[..., object], value_type: Callable[..., object]) -> Signature:
-    """Return a method's signature with the fields of a value as keywords, for help and mocks.
+    """Return a method's signature with the keywords of a value, for help and mocks.
 
     A field without a default shows ``...``: it must be given unless the value itself is.
     """
@@ -26,10 +26,7 @@ def signature_with(method: Callable[..., object], value_type: Callable[..., obje
         if each.kind is not Parameter.VAR_KEYWORD and each.name not in fields
     ]
     shown = [
-        each.replace(
-            kind=Parameter.KEYWORD_ONLY,
-            default=... if each.default is Parameter.empty else each.default,
-        )
+        each.replace(default=...) if each.default is Parameter.empty else each
         for each in fields.values()
     ]
     return signature(method).replace(parameters=[*own, *shown])

@@ -7,7 +7,7 @@ that got no answer, the lines of a process that died, and calls of other softwar
 
 import asyncio
 import logging
-import secrets
+import os
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
 
@@ -190,4 +190,4 @@ class Lines:
 
 def new_name() -> str:
     """Return a name for a line that nobody else uses."""
-    return secrets.token_hex(8)
+    return os.urandom(8).hex()

@@ -114,7 +114,7 @@ async def look_at_calls(sender: Sender) -> frozenset[str]:
     """
     retry = attrs.evolve(sender.options.retry, attempts=1)
     options = attrs.evolve(sender.options, deadline=None, retry=retry)
-    return await live_calls(attrs.evolve(sender, options=options).request, sender.account_sid)
+    return await live_calls(sender.with_options(options).request, sender.account_sid)
 
 
 async def live_calls(ask: Ask, account_sid: str) -> frozenset[str]:

@@ -56,7 +56,7 @@ def look_ups(sender: Sender) -> Ask:
     """Return what sends one look-up, once: whoever looks knows when to look again."""
     policy = attrs.evolve(sender.options.retry, attempts=1)
     options = attrs.evolve(sender.options, deadline=None, retry=policy)
-    request_once = attrs.evolve(sender, options=options).request
+    request_once = sender.with_options(options).request
 
     async def ask(request: Request) -> Reply:
         try:

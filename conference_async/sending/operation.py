@@ -8,6 +8,7 @@ import asyncio
 import logging
 import math
 from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
 
 from conference_async.errors import (
     ConferenceError,
@@ -26,7 +27,6 @@ from conference_async.sending.attempts import (
     Verdict,
     outcome_of,
 )
-from conference_async.sending.authorization import Authorization
 from conference_async.sending.congestion import Congestion
 from conference_async.sending.form import OneShotForm
 from conference_async.sending.messages import Reply, Request, TransportFailure, describe
@@ -34,6 +34,9 @@ from conference_async.sending.observing import Exchange, note
 from conference_async.sending.options import Options
 from conference_async.sending.transport import Transport
 from conference_async.wire import error_code, refusal
+
+if TYPE_CHECKING:
+    from conference_async.sending.authorization import Authorization
 
 _log = logging.getLogger("conference_async.sending")
 _REFUSED = 400
@@ -165,7 +168,7 @@ class Operation:
         transport: Transport,
         congestion: Congestion,
         options: Options,
-        authorization: Authorization | None = None,
+        authorization: "Authorization | None" = None,
     ) -> None:
         self._now = asyncio.get_running_loop().time
         now = self._now()

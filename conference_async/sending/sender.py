@@ -3,13 +3,11 @@
 import asyncio
 from collections.abc import Awaitable, Collection
 from functools import partial
-
-import attrs
+from typing import TYPE_CHECKING
 
 from conference_async.errors import RequestTimeout
 from conference_async.pace.contract import Limit
 from conference_async.sending.attempts import DONE, RETRY, RETURN, Verdict
-from conference_async.sending.authorization import Authorization
 from conference_async.sending.congestion import Congestion
 from conference_async.sending.messages import Reply, Request
 from conference_async.sending.observing import note, observed
@@ -20,31 +18,59 @@ from conference_async.sending.retry import judge_repeatable
 from conference_async.sending.taken_lines import CountedLines
 from conference_async.sending.transport import Transport
 
+if TYPE_CHECKING:
+    from conference_async.sending.authorization import Authorization
+
 _NOT_FOUND = 404
 
 
-@attrs.frozen(kw_only=True, eq=False, repr=False)
 class Sender:
-    """Sends for a client and its views, which differ in `options` only."""
+    """Sends for a client and its views, which differ in `options` only.
 
-    transport: Transport
-    limit: Limit
-    congestion: Congestion
-    account_sid: str
-    register: Register
-    options: Options
-    authorization: Authorization | None = None
-    """What signs requests in, where credentials change."""
-    lines: CountedLines | None = None
-    """The limit, if it counts the account's live calls, and how to find them."""
+    Telemetry in the options hears of each that is made.
 
-    def __attrs_post_init__(self) -> None:
-        """Let telemetry know of the client."""
-        if (observer := self.options.telemetry) is not None:
-            watched = self.congestion, self.limit, self.account_sid, self.transport.base_url
-            note(observer.watch, *watched)
-            if self.authorization is not None:
-                self.authorization.observer = observer
+    Attributes:
+        authorization: What signs requests in, where credentials change.
+        lines: The limit, if it counts the account's live calls, and how to find them.
+    """
+
+    def __init__(
+        self,
+        *,
+        transport: Transport,
+        limit: Limit,
+        congestion: Congestion,
+        account_sid: str,
+        register: Register,
+        options: Options,
+        authorization: "Authorization | None" = None,
+    ) -> None:
+        self.transport = transport
+        self.limit = limit
+        self.congestion = congestion
+        self.account_sid = account_sid
+        self.register = register
+        self.options = options
+        self.authorization = authorization
+        self.lines: CountedLines | None = None
+        if (observer := options.telemetry) is not None:
+            note(observer.watch, congestion, limit, account_sid, transport.base_url)
+            if authorization is not None:
+                authorization.observer = observer
+
+    def with_options(self, options: Options) -> "Sender":
+        """Return what sends for a view with these options."""
+        view = Sender(
+            transport=self.transport,
+            limit=self.limit,
+            congestion=self.congestion,
+            account_sid=self.account_sid,
+            register=self.register,
+            options=options,
+            authorization=self.authorization,
+        )
+        view.lines = self.lines
+        return view
 
     def begin(self, request: Request, label: str | None = None) -> Operation:
         """Begin an operation, whose deadline runs from now.

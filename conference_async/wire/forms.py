@@ -24,7 +24,11 @@ Pairs: TypeAlias = list[tuple[str, str]]
 """Names and values in the order they are sent; a list is a name that repeats."""
 
 LARGEST_PAGE = 1000
-_ASCII_ESCAPES = {number: quote_plus(chr(number)) for number in range(128)}
+_ASCII_ESCAPES = {
+    **{code: f"%{code:02X}" for code in range(128) if not chr(code).isalnum()},
+    **{ord(as_it_is): as_it_is for as_it_is in "_.-~"},
+    ord(" "): "+",
+}
 
 
 @cache
