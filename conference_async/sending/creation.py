@@ -189,7 +189,8 @@ class Creation:
         if turn is self._at_wire:  # a connection died while the form waited for its slot
             turn.give_back()
         self._at_wire = turn
-        if not await _started_by(self._operation.deadline_at, turn):
+        deadline_at = self._operation.deadline_at
+        if not await (turn.start() if deadline_at is None else _started_by(deadline_at, turn)):
             return False
         if self._stands is not None and not self._stands():
             return False
@@ -329,10 +330,8 @@ def told_of(placed: PlacedParticipant) -> Told:
     return Told(outcome, placed.call_sid, placed.conference_sid)
 
 
-async def _started_by(deadline_at: float | None, turn: Turn) -> bool:
-    """Return whether a turn's slot came before an instant, if there is one."""
-    if deadline_at is None:
-        return await turn.start()
+async def _started_by(deadline_at: float, turn: Turn) -> bool:
+    """Return whether a turn's slot came before an instant."""
     try:
         async with asyncio.timeout_at(deadline_at):
             return await turn.start()

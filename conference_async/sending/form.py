@@ -65,17 +65,26 @@ class OneShotForm(aiohttp.Payload):
         if not self._may_be_written(writer):
             await self._check(writer)
         time = asyncio.get_running_loop().time
+        now = time()
         if self._may_leave is not None:
             # A dead connection is found out before the slot is waited for, and after.
-            looked_at = time()
-            if not await self._untimed(self._may_leave()):
+            looked_at, bound = now, self.bound
+            left = 0.0 if bound is None else bound.pause(now)
+            try:
+                allowed = await self._may_leave()
+            finally:
+                now = time()
+                if bound is not None:
+                    bound.resume(left, now)
+            if not allowed:
                 self.turned_back = True
                 raise aiohttp.ClientConnectionError("the form may not leave now")
-            waited = time() - looked_at >= _FRESH
+            waited = now - looked_at >= _FRESH
             if (waited or self._sealed) and not self._may_be_written(writer):
                 await self._check(writer)
+                now = time()
         self.seal()
-        self.left_at = time()
+        self.left_at = now
         await writer.write(self._form)
 
     def _may_be_written(self, writer: AbstractStreamWriter) -> bool:
@@ -91,15 +100,6 @@ class OneShotForm(aiohttp.Payload):
             raise aiohttp.ClientConnectionResetError(
                 "the connection closed before the form was sent"
             )
-
-    async def _untimed(self, permission: Awaitable[bool]) -> bool:
-        if self.bound is None:
-            return await permission
-        left = self.bound.pause()
-        try:
-            return await permission
-        finally:
-            self.bound.resume(left)
 
 
 def _is_quiet(transport: asyncio.Transport) -> bool:

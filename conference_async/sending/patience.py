@@ -46,16 +46,16 @@ class Bound:
         if self._task.uncancel() <= self._before and kind is asyncio.CancelledError:
             raise TimeoutError from error
 
-    def pause(self) -> float:
+    def pause(self, now: float) -> float:
         """Stop the clock; return the seconds that are left, for `resume`."""
-        left = self.at - asyncio.get_running_loop().time()
+        left = self.at - now
         self.at = math.inf
         return left
 
-    def resume(self, left: float) -> None:
+    def resume(self, left: float, now: float) -> None:
         """Let the clock run again, unless the attempt is over."""
         if self in self._patience.under_way:
-            self.at = asyncio.get_running_loop().time() + left
+            self.at = now + left
             self._patience.watch(self)
 
     def expire(self) -> None:

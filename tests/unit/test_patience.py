@@ -49,9 +49,9 @@ async def test_the_clock_stands_still_while_it_is_paused() -> None:
         try:
             with bound(patience, 2) as each:
                 await asyncio.sleep(0.5)
-                left = each.pause()
+                left = each.pause(loop.time())
                 await asyncio.sleep(10)
-                each.resume(left)
+                each.resume(left, loop.time())
                 await asyncio.sleep(100)
         except TimeoutError:
             pass
@@ -77,8 +77,8 @@ async def test_nothing_is_left_of_an_attempt_that_ended() -> None:
     """Its timer rings for nobody, or not at all, and to resume it later does nothing."""
     patience = Patience()
     with bound(patience, 5) as each:
-        left = each.pause()
-    each.resume(left)
+        left = each.pause(asyncio.get_running_loop().time())
+    each.resume(left, asyncio.get_running_loop().time())
 
     assert await ended_at(patience, 1, work=0.5) == 0.5
     await asyncio.sleep(10)
