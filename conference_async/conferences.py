@@ -5,8 +5,6 @@ from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Unpack
 
-import attrs
-
 from conference_async.keywords import NewIntent, takes_fields, takes_once
 from conference_async.models import (
     Conference,
@@ -38,11 +36,11 @@ if TYPE_CHECKING:
     from conference_async.visit import Visitor
 
 
-@attrs.frozen
 class Conferences:
     """The account's conferences; call it with a SID or friendly name for one of them."""
 
-    _sender: Sender
+    def __init__(self, sender: Sender) -> None:
+        self._sender = sender
 
     def __call__(self, sid_or_name: str) -> "ConferenceHandle":
         """Return a handle of one conference, without I/O.

@@ -4,8 +4,6 @@ import builtins
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, TypeAlias, Unpack
 
-import attrs
-
 from conference_async.keywords import NewIntent, takes_once
 from conference_async.models import (
     HttpMethod,
@@ -29,11 +27,11 @@ Those: TypeAlias = str | Iterable[str]
 """Call SIDs and labels, or one of them."""
 
 
-@attrs.frozen
 class Participants:
     """The participants of a conference; call it with a Call SID or label for one of them."""
 
-    _room: Room
+    def __init__(self, room: Room) -> None:
+        self._room = room
 
     def __call__(self, call_sid_or_label: str) -> ParticipantHandle:
         """Return a handle of one participant, without I/O.

@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING, Literal
 import attrs
 
 from conference_async.models.extras import Extras, copied, only_unknown
-from conference_async.models.given import check_given, needs_something, rules_aside
+from conference_async.models.given import check_given, needing, needs_something
 from conference_async.models.rules import url, word
 from conference_async.models.vocabulary import UNKNOWN, ConferenceStatus, HttpMethod
 from conference_async.privacy import described, names_only
 
 if TYPE_CHECKING:
+    from attrs import field as request_field
     from attrs import frozen as frozen_request
 else:
-    from conference_async.models.given import frozen_request
+    from conference_async.models.given import frozen_request, request_field
 
 
 @attrs.frozen(kw_only=True)
@@ -61,7 +62,7 @@ class Conference:
         return described(self)
 
 
-@frozen_request(kw_only=True, field_transformer=rules_aside({"announce_method": "announce_url"}))
+@frozen_request(kw_only=True, field_transformer=needing({"announce_method": "announce_url"}))
 class ConferenceChange:
     """A change to a whole conference (conference-resource#update-a-conference-resource).
 
@@ -69,16 +70,16 @@ class ConferenceChange:
         InvalidParameter: A value is out of its bounds, or nothing at all would change.
     """
 
-    status: Literal["completed"] | None = attrs.field(
+    status: Literal["completed"] | None = request_field(
         default=None, validator=word(Literal["completed"])
     )
     """``completed`` ends the conference for everyone."""
-    announce_url: str | None = attrs.field(default=None, validator=url())
+    announce_url: str | None = request_field(default=None, validator=url())
     """The URL to play to everyone: audio, or TwiML of Play, Say, Pause and Redirect. Long audio
     starts late (25 minutes after about 15 seconds), and from 30 minutes on it may fail."""
-    announce_method: HttpMethod | None = attrs.field(default=None, validator=word(HttpMethod))
+    announce_method: HttpMethod | None = request_field(default=None, validator=word(HttpMethod))
     """How to call `announce_url`; POST if not given."""
-    extra: Extras = attrs.field(
+    extra: Extras = request_field(
         factory=dict, converter=copied, validator=only_unknown, hash=False, repr=names_only
     )
     """Parameters newer than this library, by the service's names."""

@@ -25,14 +25,25 @@ Rule: TypeAlias = Callable[[object, Field, Any], object]
 Given: TypeAlias = tuple[tuple[str, ...], Iterable[Any]]
 """The fields that are not None, and at least as many values, in the order of the service's page."""
 
-_ASIDE = _CONVERTER, _RULE = "converter", "validator"
+_CONVERTER = "converter"
+_RULE = "validator"
 _NEEDS = "needs"
 _EXTRA = "extra"
 _NO_EXTRA: Mapping[str, object] = MappingProxyType({})
 
 
-def rules_aside(needs: Mapping[str, str]) -> Callable[[type, list[Field]], list[Field]]:
-    """Move each field's rules to where `check_given` finds them; for ``field_transformer``.
+def request_field(
+    *,
+    converter: Converter | None = None,
+    validator: Rule | None = None,
+    **options: Any,  # noqa: ANN401 -- what attrs takes
+) -> Any:  # noqa: ANN401 -- as `attrs.field`
+    """Return what `attrs.field` does, with the rules where `check_given` finds them."""
+    return attrs.field(metadata={_CONVERTER: converter, _RULE: validator}, **options)
+
+
+def needing(needs: Mapping[str, str]) -> Callable[[type, list[Field]], list[Field]]:
+    """Note which fields have no effect alone; for ``field_transformer``.
 
     Args:
         needs: The name of the field that another one needs, by the name of the latter.
@@ -40,11 +51,9 @@ def rules_aside(needs: Mapping[str, str]) -> Callable[[type, list[Field]], list[
 
     def transform(_cls: type, fields: list[Field]) -> list[Field]:
         return [
-            field.evolve(
-                **dict.fromkeys(_ASIDE),
-                metadata={rule: getattr(field, rule) for rule in _ASIDE}
-                | {_NEEDS: needs.get(field.name)},
-            )
+            field.evolve(metadata={**field.metadata, _NEEDS: needs[field.name]})
+            if field.name in needs
+            else field
             for field in fields
         ]
 
@@ -76,7 +85,7 @@ class _Shape:
             (each.name, each, each.metadata[_CONVERTER], each.metadata[_RULE]) for each in known
         ]
         self.needs: list[tuple[str, str]] = [
-            (each.name, each.metadata[_NEEDS]) for each in known if each.metadata[_NEEDS]
+            (each.name, each.metadata[_NEEDS]) for each in known if _NEEDS in each.metadata
         ]
         self.values_of: Callable[[Mapping[str, Any]], Iterable[Any]] = (
             itemgetter(*ordered)  # in C, and of one name no tuple
@@ -136,7 +145,7 @@ def check_given(request: attrs.AttrsInstance) -> None:
     """Convert each field that is given, ask its rule, and warn of those without effect alone.
 
     Args:
-        request: A request whose fields were made with `rules_aside`.
+        request: A request whose fields were made with `request_field`.
 
     Raises:
         InvalidParameter: A value is out of its bounds.

@@ -10,8 +10,6 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import NamedTuple
 
-import attrs
-
 from conference_async.errors import ConferenceError, ConfigurationError, LabelInUse
 from conference_async.looks import Look, Place
 from conference_async.models import PlacedParticipant
@@ -214,4 +212,4 @@ def _knowing_each_other(creates: Sequence[Sought]) -> Iterator[Sought]:
             other is not create and other.opens <= create.closes and create.opens <= other.closes
             for other in numbers[create.to]
         )
-        yield attrs.evolve(create, known=create.known | Others(in_doubt=in_doubt))
+        yield create._replace(known=create.known | Others(in_doubt=in_doubt))

@@ -3,9 +3,7 @@
 import asyncio
 import math
 from datetime import UTC, datetime, timedelta
-from typing import Self
-
-import attrs
+from typing import NamedTuple, Self
 
 from conference_async.errors import InvalidParameter
 from conference_async.models import (
@@ -15,6 +13,7 @@ from conference_async.models import (
     is_e164,
     is_minted,
 )
+from conference_async.privacy import mask
 from conference_async.sending.call_log import Clock
 from conference_async.sending.lookup import ROUNDING, Window
 from conference_async.sending.register import LATEST, Key, Others, Sent
@@ -24,8 +23,7 @@ _CLOCKS_DIFFER = 60.0
 """Seconds by which the clocks of two machines may differ."""
 
 
-@attrs.frozen(kw_only=True, eq=False, repr=False)
-class Sought:
+class Sought(NamedTuple):
     """A create whose outcome is in doubt. Instants are seconds of the loop's clock."""
 
     conference: str
@@ -58,8 +56,11 @@ class Sought:
     record: Sent | None = None
     """The create itself among those of this process."""
 
-    known: Others = attrs.field(default=Others())
+    known: Others = Others()
     """Other creates to that number that were known before."""
+
+    def __repr__(self) -> str:
+        return mask(f"<Sought {self.label!r}>")  # a tuple would show the numbers
 
     @classmethod
     def at(

@@ -1,8 +1,6 @@
 """The lines that a create takes, where the limit counts the account's live calls."""
 
-from typing import Self
-
-import attrs
+from typing import NamedTuple, Self
 
 from conference_async.pace.contract import LiveLimit, LookAtCalls, Turn
 from conference_async.sending.attempts import AttemptOutcome, Ending
@@ -10,8 +8,7 @@ from conference_async.sending.attempts import AttemptOutcome, Ending
 _NOTHING_PLACED = frozenset({AttemptOutcome.REFUSED, AttemptOutcome.TOO_MANY})
 
 
-@attrs.frozen(eq=False, repr=False)
-class CountedLines:
+class CountedLines(NamedTuple):
     """A limit that counts live calls, and what a client can find them with."""
 
     limit: LiveLimit

@@ -3,7 +3,6 @@
 import asyncio
 from datetime import UTC, datetime, timedelta
 
-import attrs
 import pytest
 
 from conference_async import ConferenceClient, Credentials, RetryPolicy, Unpaced
@@ -116,7 +115,7 @@ async def test_the_same_number_twice_is_nobodys(
     """Two rows of a campaign, or of two, and one call that is over: it may be either's."""
     emulator.script("", Script(outcome="busy", after=0))
     await dial(emulator, 1)
-    twin = attrs.evolve(lost(1), label="twin")
+    twin = lost(1)._replace(label="twin")
 
     findings = await client.find_many([lost(1), twin])
 
@@ -149,7 +148,7 @@ async def test_an_earlier_bearer_of_the_label_is_told_apart(
     await asyncio.sleep(100)
     emulator.script("", Script(outcome="busy", after=0))
     await dial(emulator, 2)
-    unlabelled = attrs.evolve(lost(2), label=None)
+    unlabelled = lost(2)._replace(label=None)
 
     findings = await client.find_many([lost(1), unlabelled, lost(3, from_=None)])
 
