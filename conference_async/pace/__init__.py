@@ -9,9 +9,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from conference_async.pace.contract import LiveLimit, Turn
-from conference_async.pace.lines import LineBook, LineCount, LineNews, LineStore, LineWish
 
 if TYPE_CHECKING:
+    from conference_async.pace.lines import LineBook, LineCount, LineNews, LineStore, LineWish
     from conference_async.pace.slots import Pace, QueueStore, Queuing, Reservation
 
 __all__ = [
@@ -28,11 +28,14 @@ __all__ = [
     "Turn",
 ]
 
-_SLOTS = frozenset({"Pace", "QueueStore", "Queuing", "Reservation"})
+# A limit of one process has no store, and loads nothing of one.
+_HOMES = {
+    **dict.fromkeys(("Pace", "QueueStore", "Queuing", "Reservation"), "slots"),
+    **dict.fromkeys(("LineBook", "LineCount", "LineNews", "LineStore", "LineWish"), "lines"),
+}
 
 
 def __getattr__(name: str) -> object:
-    # A limit of one process has no store, and loads nothing of one.
-    if name in _SLOTS:
-        return getattr(import_module("conference_async.pace.slots"), name)
+    if name in _HOMES:
+        return getattr(import_module(f"conference_async.pace.{_HOMES[name]}"), name)
     raise AttributeError(f"module 'conference_async.pace' has no attribute {name!r}")

@@ -6,7 +6,7 @@ import logging
 import attrs
 
 from conference_async.pace.held import Held
-from conference_async.pace.keeping import Lines, new_name
+from conference_async.pace.keeping import Lines
 from conference_async.pace.line import Priority
 from conference_async.pace.lines import LineStore
 from conference_async.pace.slots import QueueStore, Queuing, Reservation, SlotStore
@@ -67,7 +67,7 @@ class Asking:
                 slot = await store.reserve(cps=self._cps, floor=floor)
             return slot, None, Priority.BULK
         # A name whose answer was lost may be of a line that is ours: it is asked for again.
-        self._names = self._names or {new_name(): None}
+        self._names = self._names or {lines.new_name(): None}
         name = next(reversed(self._names))
         wish = attrs.evolve(lines.wish(priority, name), queuing=queuing)
         count, reservation = await store.reserve_with_line(cps=self._cps, floor=floor, wish=wish)

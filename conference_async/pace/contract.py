@@ -152,3 +152,18 @@ def check_cps(cps: float) -> float:
             "the calls per second of your account, shown in the service's console"
         )
     return float(cps)
+
+
+def check_lines(max_live: int | None, reserved: int) -> None:
+    """Refuse lines that no account can have.
+
+    Raises:
+        ConfigurationError: `max_live` is not None and no int of 1 or more, or `reserved` is not
+            from 0 to one less, or is given alone.
+    """
+    if max_live is not None and (type(max_live) is not int or max_live < 1):
+        raise ConfigurationError(f"max_live must be an int of 1 or more, or None, not {max_live!r}")
+    if type(reserved) is not int or not 0 <= reserved < (max_live or 1):
+        raise ConfigurationError(
+            f"reserved must be an int from 0 to one less than max_live, not {reserved!r}"
+        )

@@ -14,9 +14,9 @@ from collections.abc import Awaitable, Callable, Mapping
 import attrs
 
 from conference_async.errors import ConfigurationError
-from conference_async.pace.contract import LookAtCalls
+from conference_async.pace.contract import LookAtCalls, check_lines
 from conference_async.pace.line import Priority
-from conference_async.pace.lines import LineCount, LineNews, LineWish, check_lines, judge
+from conference_async.pace.lines import LineCount, LineNews, LineWish, judge
 from conference_async.privacy import words_of
 
 LOOK_WITHIN = 5.0
@@ -136,6 +136,11 @@ class Lines:
         if self.count is not None:
             self.count = attrs.evolve(self.count, live=live)
 
+    @staticmethod
+    def new_name() -> str:
+        """Return a name for a line that nobody else uses."""
+        return os.urandom(8).hex()
+
     def free(self, *names: str) -> None:
         """Give up lines that no create will use."""
         self._tell(LineNews(over=set(names)))
@@ -186,8 +191,3 @@ class Lines:
         if self._looking is not None:
             self._looking.cancel()
             await asyncio.wait([self._looking])
-
-
-def new_name() -> str:
-    """Return a name for a line that nobody else uses."""
-    return os.urandom(8).hex()

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
 
 import attrs
 
-from conference_async.errors import ConfigurationError
 from conference_async.pace.contract import SECOND
 from conference_async.privacy import described
 
@@ -190,6 +189,10 @@ class LineBook:
         """Return whether nobody has looked at the account's calls of late."""
         return self.looked_at is None or not 0 <= now - self.looked_at < LOOK_EVERY
 
+    def may_look_in(self, now: int) -> float:
+        """Return the seconds until somebody may look again."""
+        return 0.0 if self.looked_at is None else (self.looked_at + LOOK_EVERY - now) / SECOND
+
     def note(self, news: LineNews, now: int) -> int:
         """Take note of news; return how many lines are taken then."""
         for name, sid in news.placed.items():
@@ -239,18 +242,3 @@ def judge(ages: Mapping[str, float], live: AbstractSet[str], *, full: bool = Fal
     """
     over = {name for name, each in ages.items() if name not in live and each * SECOND > UNSEEN}
     return LineNews(seen=live, over=over, full=full)
-
-
-def check_lines(max_live: int | None, reserved: int) -> None:
-    """Refuse lines that no account can have.
-
-    Raises:
-        ConfigurationError: `max_live` is not None and no int of 1 or more, or `reserved` is not
-            from 0 to one less, or is given alone.
-    """
-    if max_live is not None and (type(max_live) is not int or max_live < 1):
-        raise ConfigurationError(f"max_live must be an int of 1 or more, or None, not {max_live!r}")
-    if type(reserved) is not int or not 0 <= reserved < (max_live or 1):
-        raise ConfigurationError(
-            f"reserved must be an int from 0 to one less than max_live, not {reserved!r}"
-        )

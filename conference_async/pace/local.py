@@ -10,18 +10,28 @@ import logging
 import weakref
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
+from typing import TYPE_CHECKING
 
 from aiolimiter import AsyncLimiter
 
 from conference_async.home import Home
 from conference_async.pace.alarm import Alarm, instant
-from conference_async.pace.contract import SECOND, LimitSnapshot, LookAtCalls, Turn, check_cps
+from conference_async.pace.contract import (
+    SECOND,
+    LimitSnapshot,
+    LookAtCalls,
+    Turn,
+    check_cps,
+    check_lines,
+)
 from conference_async.pace.departures import Departures, Slot, line_of
-from conference_async.pace.keeping import Lines, new_name
 from conference_async.pace.line import Priority
-from conference_async.pace.lines import LOOK_EVERY, LineBook, LineNews, check_lines
 from conference_async.pace.schedule import Schedule, Slowdown
 from conference_async.rooted import Rooted
+
+if TYPE_CHECKING:
+    from conference_async.pace.keeping import Lines
+    from conference_async.pace.lines import LineBook, LineNews
 
 _BURST = 1.5
 """How many starts the bucket holds: one, and the half of one by which a start may be late and the
@@ -66,7 +76,11 @@ class CreateLimit(Rooted):
         check_lines(max_live, reserved)
         self._slots = _Slots(check_cps(cps))
         if max_live is not None:
-            self._slots.lines = Lines(max_live, reserved, ages=self._ages, tell=self._tell)
+            from conference_async.pace.keeping import Lines
+            from conference_async.pace.lines import LineBook
+
+            lines = Lines(max_live, reserved, ages=self._ages, tell=self._tell)
+            self._slots.count(lines, LineBook())
         self._departures = Departures(self._slots)
         self._home = Home()
 
@@ -98,7 +112,7 @@ class CreateLimit(Rooted):
         if self._slots.lines is not None:
             self._slots.lines.apply(event)
 
-    def _tell(self, news: LineNews) -> None:
+    def _tell(self, news: "LineNews") -> None:
         self._slots.tell(news, _micros(self._home.now))
 
     async def _ages(self) -> Mapping[str, float]:
@@ -197,7 +211,7 @@ class _Slots:
         self._schedule = Schedule(cps)
         self._bucket = self._new_bucket()
         self.lines: Lines | None = None
-        self.book = LineBook()
+        self.book: LineBook
         self._look_again: asyncio.TimerHandle | None = None
 
     def _new_bucket(self) -> AsyncLimiter:
@@ -223,9 +237,9 @@ class _Slots:
     def moved(self, now: float) -> "_Slots":
         """Return the slots for another event loop, whose clock says `now`."""
         slots = _Slots(self.cps)
-        slots.lines, slots.book = self.lines, self.book
-        if slots.lines is not None:
-            slots.lines.moved()
+        if self.lines is not None:
+            slots.count(self.lines, self.book)
+            self.lines.moved()
         slots.slowdown = self.slowdown
         if now >= self._schedule.last:  # or else it is another clock, that knows none of these
             slots._schedule = self._schedule
@@ -241,7 +255,11 @@ class _Slots:
         """Return that a slot can come: none depends on anybody else."""
         return True
 
-    def tell(self, news: LineNews, now: int) -> None:
+    def count(self, lines: "Lines", book: "LineBook") -> None:
+        """Count lines from here on."""
+        self.lines, self.book = lines, book
+
+    def tell(self, news: "LineNews", now: int) -> None:
         """Take note of news of lines."""
         self.book.note(news, now)
         self.alarm.ring()
@@ -278,8 +296,8 @@ class _Slots:
             book.looked_at = now
             lines.look()
         elif self._look_again is None:
-            due = (book.looked_at + LOOK_EVERY - now) / SECOND
-            self._look_again = asyncio.get_running_loop().call_later(due, self._ring_again)
+            later = asyncio.get_running_loop().call_later
+            self._look_again = later(book.may_look_in(now), self._ring_again)
         return False
 
     def _ring_again(self) -> None:
@@ -297,7 +315,7 @@ class _Slots:
         now = instant()
         line = None
         if self.lines is not None:
-            line = new_name()
+            line = self.lines.new_name()
             if not self.book.take(self.lines.wish(priority, line), _micros(now)).taken:
                 self._bucket = self._new_bucket()
                 return None
@@ -307,8 +325,8 @@ class _Slots:
             """Free the slot if nobody took a later one."""
             if self._schedule.undo(now):
                 self._bucket = self._new_bucket()  # a bucket cannot be credited
-            if line is not None:
-                self.tell(LineNews(over={line}), self.micros)
+            if line is not None and self.lines is not None:
+                self.lines.free(line)
 
         return Slot(put_back, line)
 

@@ -18,11 +18,11 @@ from conference_async.backoff import Backoff
 from conference_async.errors import ConfigurationError
 from conference_async.home import Home
 from conference_async.pace.asking import ANSWER_WITHIN
-from conference_async.pace.contract import LimitSnapshot, LookAtCalls, Turn, check_cps
+from conference_async.pace.contract import LimitSnapshot, LookAtCalls, Turn, check_cps, check_lines
 from conference_async.pace.departures import line_of
 from conference_async.pace.keeping import Lines
 from conference_async.pace.line import Priority
-from conference_async.pace.lines import LineNews, LineStore, check_lines
+from conference_async.pace.lines import LineNews, LineStore
 from conference_async.pace.reserving import Reservations
 from conference_async.pace.schedule import Slowdown
 from conference_async.pace.slots import Reservation, SlotStore

@@ -11,8 +11,8 @@ import attrs
 import pytest
 
 from conference_async.errors import ConfigurationError
-from conference_async.pace.contract import SECOND
-from conference_async.pace.lines import LineBook, LineNews, LineStore, LineWish, check_lines, judge
+from conference_async.pace.contract import SECOND, check_lines
+from conference_async.pace.lines import LineBook, LineNews, LineStore, LineWish, judge
 from conference_async.pace.postgres import PostgresLimit
 from conference_async.pace.redis import RedisLimit
 from conference_async.pace.shared import SharedLimit
