@@ -146,6 +146,7 @@ class Departures:
         self._wire = Line()
         self._under_way: dict[Departure, float] = {}
         self._ways: deque[float] = deque(maxlen=math.ceil(MAX_CPS))
+        self._way = 0.0
         self._planned = dict.fromkeys(Priority, -math.inf)
         self._present: dict[Priority, set[Departure]] = {priority: set() for priority in Priority}
 
@@ -201,8 +202,11 @@ class Departures:
     async def line_up(self, departure: Departure) -> None:
         """Wait for the front of the line, and for a line of the account's."""
         priority = departure.priority
-        if self._slots.alarm.sleepers and priority is Priority.INTERACTIVE:
-            self._slots.alarm.ring()  # a bulk create at the front may have to make room
+        alarm = self._slots.alarm
+        if alarm.sleepers and priority is Priority.INTERACTIVE and not self.line.waiting(priority):
+            # A bulk create at the front may have to make room, or another slot be asked for. Those
+            # who come behind the first of them change nothing.
+            alarm.ring()
         self._present[priority].add(departure)
         try:
             if not self.line.take(priority):
@@ -295,8 +299,7 @@ class Departures:
         """Wait at the wire for the next slot; return whether there is one."""
         since = self._under_way.pop(departure, None)
         if since is not None:
-            self._ways.append(asyncio.get_running_loop().time() - since)
-            self._ring()
+            self._arrived(asyncio.get_running_loop().time() - since)
         priority = departure.priority
         self._present[priority].add(departure)
         try:
@@ -329,14 +332,14 @@ class Departures:
         self._ring()
         self._slots.rest()
 
-    @property
-    def _way(self) -> float:
-        """How long the way takes: the longest of those that arrived last.
+    def _arrived(self, way: float) -> None:
+        """Note how long a way took: the next take as long as the longest of those just before.
 
         The longest, since whoever comes early waits at the wire, and whoever comes late lets a
         slot pass.
         """
-        return max(
-            islice(reversed(self._ways), max(_FEWEST_WAYS, math.ceil(self._slots.rate))),
-            default=0.0,
-        )
+        self._ways.append(way)
+        last = islice(reversed(self._ways), max(_FEWEST_WAYS, math.ceil(self._slots.rate)))
+        if (longest := max(last)) != self._way:
+            self._way = longest
+            self._ring()
