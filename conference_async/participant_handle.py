@@ -3,8 +3,6 @@
 from collections.abc import Awaitable
 from typing import TypeVar
 
-import attrs
-
 from conference_async.errors import InvalidParameter, UnexpectedReply
 from conference_async.keywords import takes_fields
 from conference_async.models import (
@@ -29,17 +27,19 @@ from conference_async.wire import (
 )
 
 
-@attrs.frozen
 class ParticipantHandle:
     """One participant, addressed by Call SID or label; nothing is sent until a method is awaited.
 
     Every method raises `ParticipantNotFound` once the participant has left, and
     `ConferenceNotFound` if the conference was named and none of that name is live.
+
+    Attributes:
+        key: The Call SID or label.
     """
 
-    _room: Room
-    key: str = attrs.field(converter=check_participant)
-    """The Call SID or label."""
+    def __init__(self, room: Room, key: str) -> None:
+        self._room = room
+        self.key: str = check_participant(key)
 
     async def fetch(self) -> PlacedParticipant:
         """Return the participant as it is now.

@@ -6,8 +6,6 @@ from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
-import attrs
-
 from conference_async.errors import (
     ConferenceError,
     ConferenceNotActive,
@@ -29,20 +27,19 @@ _HANG_UP: Final = 10.0
 _log = logging.getLogger("conference_async.visit")
 
 
-@attrs.frozen(repr=False)
 class Visitor(ParticipantHandle):
     """A participant who is hung up on when a block ends; see `ConferenceHandle.participant`."""
 
-    _to_stay: asyncio.Event = attrs.field(factory=asyncio.Event, init=False, eq=False)
+    _stays = False
 
     @property
     def stays(self) -> bool:
         """Whether the participant is left in the conference when the block ends."""
-        return self._to_stay.is_set()
+        return self._stays
 
     def stay(self) -> None:
         """Leave the participant in the conference when the block ends, however it ends."""
-        self._to_stay.set()
+        self._stays = True
 
 
 @asynccontextmanager

@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Literal
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
 
@@ -19,7 +20,7 @@ else:
     from conference_async.models.given import frozen_request, request_field
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, eq=False)
 class Conference:
     """One conference at one moment (conference-resource#conference-properties).
 
@@ -45,21 +46,27 @@ class Conference:
     """When the conference last changed, in UTC; None if the service sent no readable date."""
     uri: str | None = attrs.field(default=None, repr=repr)
     """The path of this resource on the service's host."""
-    subresource_uris: Mapping[str, object] = attrs.field(
-        factory=dict[str, object], hash=False, repr=repr
-    )
+    subresource_uris: Mapping[str, object] = attrs.field(factory=dict[str, object], repr=repr)
     """The paths of the participants, recordings and so on, by name."""
     reason_conference_ended: str | None = None
     """Why the conference ended, such as ``last-participant-left``."""
     call_sid_ending_conference: str | None = None
     """The call that ended the conference, if one did."""
-    extra: Mapping[str, object] = attrs.field(
-        factory=dict[str, object], hash=False, repr=names_only
-    )
+    extra: Mapping[str, object] = attrs.field(factory=dict[str, object], repr=names_only)
     """Properties newer than this library, and values it could not read, as they came."""
 
     def __repr__(self) -> str:
         return described(self)
+
+    def __eq__(self, other: object) -> bool:
+        return _held(self) == _held(other) if isinstance(other, Conference) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash((self.sid, self.status, self.date_updated))
+
+
+_fields: tuple["attrs.Attribute[Any]", ...] = attrs.fields(Conference)
+_held = attrgetter(*(field.name for field in _fields))
 
 
 @frozen_request(kw_only=True, field_transformer=needing({"announce_method": "announce_url"}))
