@@ -18,6 +18,7 @@ from benchmarks.server import running
 
 CLAIMS = (
     "create",
+    "alone",
     "fetch",
     "instructions",
     "layers",

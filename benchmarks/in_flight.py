@@ -1,15 +1,17 @@
-"""Memory of one create that is in flight: sent, and not answered yet."""
+"""Memory of one create: in flight, sent and not answered yet, and in line for its slot."""
 
 import asyncio
 import gc
 import logging
 import tracemalloc
 
-from benchmarks.contenders import BY_HAND, CONTENDERS, OFFICIAL, OURS, Contender
+from benchmarks.contenders import BY_HAND, CONTENDERS, FROM, OFFICIAL, OURS, TO, TOKEN, Contender
 from benchmarks.figures import Figure
-from benchmarks.server import SILENCE
+from benchmarks.server import ACCOUNT_SID, ROOM, SILENCE
+from conference_async import ConferenceClient, Credentials
 
 CREATES = 500
+IN_LINE = 2000
 PATIENCE = 20.0
 STILL = 0.5
 
@@ -37,6 +39,28 @@ async def _memory(contender: Contender) -> float:
     return held / CREATES
 
 
+async def _waiting(base_url: str) -> float:
+    """Return the bytes of one create that waits for its slot, its task included."""
+    async with ConferenceClient(Credentials(ACCOUNT_SID, TOKEN), base_url=base_url) as client:
+
+        async def create() -> None:
+            await client.conferences(ROOM).participants.create(from_=FROM, to=TO)
+
+        await create()  # the next slot is a second away
+        gc.collect()
+        tracemalloc.start()
+        before, _ = tracemalloc.get_traced_memory()
+        tasks = [asyncio.create_task(create()) for _ in range(IN_LINE)]
+        await asyncio.sleep(0)
+        gc.collect()
+        held = tracemalloc.get_traced_memory()[0] - before
+        tracemalloc.stop()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    return held / IN_LINE
+
+
 async def _measured(name: str, base_url: str) -> float:
     return await _memory(CONTENDERS[name](base_url, connections=CREATES))
 
@@ -46,15 +70,24 @@ def measure(base_url: str, rounds: int) -> list[Figure]:  # noqa: ARG001 -- memo
     # What is cancelled in flight is logged as unknown, as it should be, but not here.
     logging.getLogger("conference_async").setLevel(logging.ERROR)
     held = {name: asyncio.run(_measured(name, base_url)) for name in CONTENDERS}
-    return [
-        Figure(name=f"create in flight: memory of one, {name}", value=held[name] / 1024, unit="KiB")
-        for name in held
-    ] + [
-        Figure(
-            name=f"create in flight: memory vs {other}",
-            value=held[other] / held[OURS],
-            unit="x",
-            guarded=True,
-        )
-        for other in (OFFICIAL, BY_HAND)
-    ]
+    waiting = asyncio.run(_waiting(base_url))
+    return (
+        [
+            Figure(
+                name=f"create in flight: memory of one, {name}", value=held[name] / 1024, unit="KiB"
+            )
+            for name in held
+        ]
+        + [
+            Figure(name="create in line: memory of one", value=waiting / 1000, unit="kB", goal=5.0),
+        ]
+        + [
+            Figure(
+                name=f"create in flight: memory vs {other}",
+                value=held[other] / held[OURS],
+                unit="x",
+                guarded=True,
+            )
+            for other in (OFFICIAL, BY_HAND)
+        ]
+    )

@@ -9,9 +9,9 @@ however different from one create to the next, the instants of leaving are those
 import asyncio
 import math
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from itertools import islice
-from typing import Protocol, Self
+from typing import Protocol, Self, TypeVar
 
 import attrs
 
@@ -102,28 +102,30 @@ class Departure:
         self.taken: Slot | None = None
         self._departures = departures
 
-    async def __aenter__(self) -> Self:
-        await self._departures.line_up(self)
-        return self
+    def __aenter__(self) -> Coroutine[None, None, Self]:
+        return self._departures.line_up(self)
 
     async def __aexit__(self, *_: object) -> None:
         self._departures.make_room(self)
 
-    async def slot(self) -> None:
+    def slot(self) -> Coroutine[None, None, None]:
         """Wait until the create has to set out to be at the wire when its slot begins.
 
         Raises:
             ConfigurationError: The store of a shared limit is set up wrongly.
         """
-        await self._departures.set_out(self)
+        return self._departures.set_out(self)
 
-    async def start(self) -> bool:
+    def start(self) -> Coroutine[None, None, bool]:
         """Wait for the slot; False if none can come as things are, and the create must go back."""
-        return await self._departures.leave(self)
+        return self._departures.leave(self)
 
     def give_back(self) -> None:
         """Note that the create did not leave: what it took serves the next."""
         self._departures.turn_back(self)
+
+
+DepartureT = TypeVar("DepartureT", bound=Departure)
 
 
 def line_of(turn: Turn) -> str | None:
@@ -199,8 +201,8 @@ class Departures:
         """Return the way of one create, which begins when it is entered."""
         return Departure(self, priority, ticket)
 
-    async def line_up(self, departure: Departure) -> None:
-        """Wait for the front of the line, and for a line of the account's."""
+    async def line_up(self, departure: DepartureT) -> DepartureT:
+        """Wait for the front of the line, and for a line of the account's; return the departure."""
         priority = departure.priority
         alarm = self._slots.alarm
         if alarm.sleepers and priority is Priority.INTERACTIVE and not self.line.waiting(priority):
@@ -218,6 +220,7 @@ class Departures:
         except BaseException:
             self.make_room(departure)
             raise
+        return departure
 
     def make_room(self, departure: Departure) -> None:
         """Hand the front to the next in line."""

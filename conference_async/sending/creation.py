@@ -84,17 +84,23 @@ class Creation:
         observer = self._sender.options.telemetry
         if observer is not None:
             return observed(observer, "create", partial(self._watched, observer), told_of)
-        return self._sorted()
+        return self._run()
 
     async def _watched(self, observer: Observer) -> PlacedParticipant:
         request = self._operation.request
         request.form = carrying(request.form or b"", observer)
-        return await self._sorted()
+        return await self._run()
 
-    async def _sorted(self) -> PlacedParticipant:
+    async def _run(self) -> PlacedParticipant:
         """Return the participant, or raise what says whether the phone may be ringing."""
         try:
-            return await self._run()
+            while True:
+                attempt = await self._attempt()
+                participant = self._read(attempt) or await self._look(attempt)
+                if participant is not None:
+                    self._placed(participant.call_sid)
+                    return participant
+                await self._operation.again()
         except OutcomeUnknown:
             raise
         except BaseException as error:
@@ -106,51 +112,50 @@ class Creation:
             # A cancellation, or what ends the program: it goes on, and carries what is to be asked.
             raise error from self._unknown(f"it was stopped in flight ({describe(error)})")
 
-    async def _run(self) -> PlacedParticipant:
+    async def _look(self, attempt: Attempt) -> PlacedParticipant | None:
+        """Return what an attempt without a readable answer has placed; None to make another one.
+
+        Raises:
+            ConferenceError: Another one is of no use, or not allowed.
+        """
         operation = self._operation
-        while True:
-            attempt = await self._attempt()
-            participant = self._read(attempt)
-            if participant is not None:
-                operation.report(RETURN)
-                self._placed(participant.call_sid)
-                learn = self._sender.limit.observe
-                if failure := failure_of(learn, participant.queue_time or 0):
-                    _log.error("the limit's observe() raised; the call goes on", exc_info=failure)
-                return participant
-            verdict = self._judge(looked=False)
-            operation.report(verdict)
-            looked = verdict is Verdict.RECONCILE
-            # From here on the phone may be ringing. It is looked for before anything else is
-            # decided: a repeat would ring it twice, and an error would lose who was called.
-            if looked:
-                search = self._search = Search(self._sender, self._sought())
-                found = await search.until_settled(operation.deadline_at)
-                if found is not None:
-                    self._placed(found.call_sid)
-                    return found
-                verdict = self._judge(looked=True, absent=search.absent)
-                if search.absent:
-                    self._placed("")
-                    if verdict is Verdict.RETRY:
-                        operation.settle()
-            if verdict is Verdict.RAISE:
-                # An earlier attempt in doubt outlives what the last one met: "refused" or "not
-                # sent" is true of the last one only, and whoever reads it would dial again.
-                if looked or operation.in_doubt:
-                    raise self._unknown(_what_came(attempt), attempt) from attempt.cause
-                raise operation.error("conference") from attempt.cause
-            await operation.again()
+        verdict = self._judge(looked=False)
+        operation.report(verdict)
+        looked = verdict is Verdict.RECONCILE
+        # From here on the phone may be ringing. It is looked for before anything else is
+        # decided: a repeat would ring it twice, and an error would lose who was called.
+        if looked:
+            search = self._search = Search(self._sender, self._sought())
+            found = await search.until_settled(operation.deadline_at)
+            if found is not None:
+                return found
+            verdict = self._judge(looked=True, absent=search.absent)
+            if search.absent:
+                self._placed("")
+                if verdict is Verdict.RETRY:
+                    operation.settle()
+        if verdict is not Verdict.RAISE:
+            return None
+        # An earlier attempt in doubt outlives what the last one met: "refused" or "not sent" is
+        # true of the last one only, and whoever reads it would dial again.
+        if looked or operation.in_doubt:
+            raise self._unknown(_what_came(attempt), attempt) from attempt.cause
+        raise operation.error("conference") from attempt.cause
 
     def _read(self, attempt: Attempt) -> PlacedParticipant | None:
-        """Return the participant that an attempt was answered with, if it was."""
+        """Return the participant that an attempt was answered with, if it was, and learn from it."""
         if attempt.ending.outcome is not DONE or not isinstance(attempt.result, Reply):
             return None
         try:
-            return _answer(attempt.result.body, self._label)
+            participant = _answer(attempt.result.body, self._label)
         except UnexpectedReply as error:
             attempt.unreadable(error)
             return None
+        self._operation.report(RETURN)
+        learn = self._sender.limit.observe
+        if failure := failure_of(learn, participant.queue_time or 0):
+            _log.error("the limit's observe() raised; the call goes on", exc_info=failure)
+        return participant
 
     def _judge(self, *, looked: bool, absent: bool = False) -> Verdict:
         return judge_create(
