@@ -143,7 +143,7 @@ class Creation:
         raise operation.error("conference") from attempt.cause
 
     def _read(self, attempt: Attempt) -> PlacedParticipant | None:
-        """Return the participant that an attempt was answered with, if it was, and learn from it."""
+        """Return the participant that an attempt was answered with, if it was; learn from it."""
         if attempt.ending.outcome is not DONE or not isinstance(attempt.result, Reply):
             return None
         try:
