@@ -14,7 +14,8 @@ from psycopg import AsyncConnection
 from conference_async import NewParticipant, Outcome, Plan, State
 from conference_async.dialer.ledger.postgres import PostgresLedger
 from conference_async.dialer.workers import staging, submission
-from conference_async.dialer.workers.submission import LEFT_OUT, Submission
+from conference_async.dialer.workers.staging import Staging
+from conference_async.dialer.workers.submission import LEFT_OUT
 from conference_async.errors import ConfigurationError, InvalidParameter, LedgerError
 
 if TYPE_CHECKING:
@@ -199,19 +200,17 @@ async def test_what_the_server_forgot_while_it_was_entered_is_missed(
     scene: "Scene", people: "People", few_at_once: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever submits it learns of it, as only a part is called."""
-    plan, enter = people(7), Submission._enter
+    plan = people(7)
 
-    async def killed_after(self: Submission, first: int, last: int) -> int:
-        made = await enter(self, first, last)
+    async def killed_after(self: Staging) -> None:
         async with await AsyncConnection.connect(scene.dsn, autocommit=True) as database:
-            await database.execute("TRUNCATE conference_async_staged")
-        return made
+            await database.execute("DELETE FROM conference_async_staged WHERE place > 3")
 
-    monkeypatch.setattr(Submission, "_enter", killed_after)
-    with pytest.raises(LedgerError, match="submit it again"):
-        await scene.dialer.submit(plan)
+    with monkeypatch.context() as context:
+        context.setattr(Staging, "check", killed_after)
+        with pytest.raises(LedgerError, match="submit it again"):
+            await scene.dialer.submit(plan)
     assert len(await outcomes(scene, plan)) == 3
-    monkeypatch.setattr(Submission, "_enter", enter)
     assert await scene.dialer.submit(plan) == 4
 
 
