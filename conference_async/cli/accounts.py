@@ -47,8 +47,8 @@ class Served:
     @asynccontextmanager
     async def clients(
         self, account: Account, dsn: str, telemetry: "Observer | None"
-    ) -> "AsyncGenerator[tuple[ConferenceClient | Accounts, str], None]":
-        """Give what calls, paced by a database, and a few words about it.
+    ) -> "AsyncGenerator[tuple[ConferenceClient | Accounts, list[float]], None]":
+        """Give what calls, paced by a database, and the calls per second of each account.
 
         Raises:
             ConfigurationError: There are two kinds of accounts, or others may read the file, or it
@@ -57,7 +57,7 @@ class Served:
         if self.account_from is None:
             async with account.paced_by(dsn, cps=self.cps, max_live=self.max_live) as client:
                 await client.conferences.list(limit=1)  # wrong credentials and dead hosts end it
-                yield client.with_options(telemetry=telemetry), f"at {self.cps:g} per second"
+                yield client.with_options(telemetry=telemetry), [self.cps]
             return
         if account.credentials is not None:
             raise ConfigurationError("give either --credentials or --account-from")
@@ -71,7 +71,7 @@ class Served:
             for credentials, limit in known:
                 yield client_of(credentials, limit=limit, telemetry=telemetry)
 
-        yield clients, f"for {len(known)} accounts"
+        yield clients, [limit.snapshot().cps for _, limit in known]
 
 
 SERVED = Served()

@@ -120,14 +120,15 @@ async def _work(
 
     measured = measures(scraped=operation.health is not None)
     async with AsyncExitStack() as stack:
-        whose, words = await stack.enter_async_context(
+        whose, rates = await stack.enter_async_context(
             served.clients(account, dsn, measured.telemetry)
         )
         dialer = await stack.enter_async_context(ClusterDialer(whose, dsn, direct=direct))
         await dialer.check()
         facts: dict[str, object] = {
             "event": "worker.started",
-            "cps": served.cps,
+            "accounts": len(rates),
+            "cps": sum(rates),
             "version": __version__,
         }
         if operation.health is not None:
@@ -145,8 +146,11 @@ async def _work(
             dialer.stop()
 
         stack.enter_context(on_interrupt(stop))
+        whom = f"for {len(rates)} accounts, " if len(rates) > 1 else ""
         answers = f"; answers on port {facts['health']}" if "health" in facts else ""
-        _log.info("at work %s%s; Ctrl-C ends it", words, answers, extra=facts)
+        _log.info(
+            "at work %sat %g per second%s; Ctrl-C ends it", whom, sum(rates), answers, extra=facts
+        )
         left = await dialer.work()
         _log.info("stopped", extra={"event": "worker.stopped", "left": left})
         return left

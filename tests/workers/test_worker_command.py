@@ -111,6 +111,7 @@ async def test_a_worker_serves_the_accounts_of_a_file(
         await dialer.submit(plans[1])
     assert [(await scene.done(plan))[State.PLACED] for plan in plans] == [2, 3]
     worker.send_signal(signal.SIGTERM)
+    assert (begun[-1]["accounts"], begun[-1]["cps"]) == (2, 50)
     told = begun + await lines(worker.stderr, lambda line: line.get("event") == "worker.stopped")
     assert await worker.wait() == 0
 
