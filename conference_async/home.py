@@ -3,10 +3,19 @@
 import asyncio
 import os
 import time
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import suppress
 from weakref import WeakSet
 
 from conference_async.errors import ConfigurationError
 from conference_async.rooted import Rooted
+
+_inherited: list[object] = []
+"""What a parent's loop closes: a child that let go of it would wake that loop to do so."""
+
+_LAST_WORDS = "conference_async: last words"
+_AT_ITS_END = 2.0
+"""Seconds for which a loop that ends waits for them."""
 
 
 class Home(Rooted):
@@ -23,6 +32,7 @@ class Home(Rooted):
     def __init__(self) -> None:
         self.loop: asyncio.AbstractEventLoop | None = None
         self._process = 0
+        self._end: AsyncGenerator[None, None] | None = None
         _homes.add(self)
 
     def settle(self, elsewhere: str, *, what: str = "limit") -> bool:
@@ -45,8 +55,21 @@ class Home(Rooted):
             raise ConfigurationError(
                 f"this {what} is in use on another running event loop; {elsewhere}"
             )
-        self.loop, self._process = loop, os.getpid()
+        if self.forked:
+            _inherited.append(self._end)
+        self.loop, self._process, self._end = loop, os.getpid(), None
         return True
+
+    def last_words(self, work: Callable[[], Awaitable[None]]) -> asyncio.Task[None]:
+        """Start a task that the loop, if it ends meanwhile, waits for: two seconds at most."""
+
+        async def say() -> None:
+            if self._end is None:
+                self._end = _until_the_loop_ends()
+                await anext(self._end)
+            await work()
+
+        return asyncio.get_running_loop().create_task(say(), name=_LAST_WORDS)
 
     @property
     def here(self) -> bool:
@@ -70,6 +93,32 @@ class Home(Rooted):
             return asyncio.get_running_loop().time()
         except RuntimeError:
             return time.monotonic() if self.loop is None else self.loop.time()
+
+
+async def all_said() -> None:
+    """Wait until the last words of all on this loop are said, which ends, for two seconds at most.
+
+    `asyncio.run` cancels all tasks once, and forgets those that begin by that, as others end. But
+    it closes the generators that are left then: who has one can wait in it.
+    """
+
+    def left() -> list[asyncio.Task[object]]:
+        return [task for task in asyncio.all_tasks() if task.get_name() == _LAST_WORDS]
+
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_AT_ITS_END):
+            while tasks := left():
+                await asyncio.wait(tasks)
+    for task in left():
+        task.cancel()
+        await asyncio.wait([task])
+
+
+async def _until_the_loop_ends() -> AsyncGenerator[None, None]:
+    try:
+        yield
+    finally:
+        await all_said()
 
 
 _homes: WeakSet[Home] = WeakSet()

@@ -10,6 +10,7 @@ import attrs
 
 from conference_async.backoff import Backoff
 from conference_async.errors import ConfigurationError
+from conference_async.home import Home
 from conference_async.pace.alarm import Alarm
 from conference_async.pace.asking import ANSWER_WITHIN, Asking
 from conference_async.pace.contract import SECOND
@@ -54,6 +55,7 @@ class Reservations:
     Args:
         store: Where slots come from.
         cps: The calls per second that this process was given.
+        home: The loop that they are taken on.
         fallback_cps: The calls per second while the store is gone; None to wait for it.
         learn: Called with each reservation, for what it says about the other processes.
         rate: Returns the calls per second that hold now.
@@ -65,6 +67,7 @@ class Reservations:
         store: SlotStore,
         cps: float,
         *,
+        home: Home,
         fallback_cps: float | None,
         learn: Callable[[Reservation], None],
         rate: Callable[[], float],
@@ -73,7 +76,7 @@ class Reservations:
         self.alarm: Alarm = Alarm()
         self.departures: Departures = Departures(self)
         self._loop = asyncio.get_running_loop()
-        self._store = store
+        self._store, self._home = store, home
         self._asks = Asking(store, cps, lines)
         self._queue = Queue()
         self._cps = cps
@@ -214,7 +217,7 @@ class Reservations:
         kept = self._held or self._asks.has_lines
         unused = self._late or (kept and not self.departures.busy)
         if self._returning is None and unused:
-            self._returning = self._loop.create_task(self._return())
+            self._returning = self._home.last_words(self._return)
 
     async def aclose(self) -> None:
         """End what runs in the background and free what is held."""
@@ -386,8 +389,7 @@ class Reservations:
                 held = self._held.pop()
                 if not await self._asks.give_back(held) and held.line is None:
                     self._keep(attrs.evolve(held, wanted=False))
-            idle = self._asking is None and not self.departures.busy
-            if idle:
+            if self._asking is None and not self.departures.busy:
                 self._asks.free_lines()
         finally:
             self._returning = None

@@ -122,6 +122,7 @@ class SharedLimit:
             reservations = self._reservations = Reservations(
                 self._store,
                 self._cps,
+                home=self._home,
                 fallback_cps=self._fallback_cps,
                 learn=self._learn,
                 rate=lambda: self._rate,
@@ -174,7 +175,7 @@ class SharedLimit:
         if self._untold == _NOTHING:  # a look found nothing new: now lines can be given out
             self._ask_again()
         elif self._telling is None and self._home.awake:
-            self._telling = asyncio.get_running_loop().create_task(self._tell_all())
+            self._telling = self._home.last_words(self._tell_all)
 
     async def _tell_all(self) -> None:
         failures = 0

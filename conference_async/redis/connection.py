@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequen
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from conference_async.cancelling import cancellation_wins
-from conference_async.home import Home
+from conference_async.home import Home, all_said
 from conference_async.redis.addresses import check_url, client_at
 from conference_async.redis.refusals import never
 
@@ -108,7 +108,7 @@ class Connection:
             self._turns = asyncio.Semaphore(self._at_most or 1)
         if self._client is None:
             self._client, others = client_at(self._url, self._options())
-            self._kept = _until_the_loop_ends([self._client, *others])
+            self._kept = self._until_the_loop_ends([self._client, *others])
             await anext(self._kept)
         return self._client
 
@@ -125,11 +125,12 @@ class Connection:
             **lively,
         }
 
-
-async def _until_the_loop_ends(clients: "Sequence[Redis]") -> AsyncGenerator[None, None]:
-    # asyncio.run closes the generators that are left when it ends, and so the connections, too.
-    try:
-        yield
-    finally:
-        for each in clients:
-            await each.aclose()
+    async def _until_the_loop_ends(self, clients: "Sequence[Redis]") -> AsyncGenerator[None, None]:
+        # asyncio.run closes the generators that are left when it ends, and so the connections, too.
+        try:
+            yield
+        finally:
+            if self._kept is not None:  # the loop ends, and not we
+                await all_said()
+            for each in clients:
+                await each.aclose()

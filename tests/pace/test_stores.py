@@ -208,6 +208,31 @@ def test_a_limit_that_was_never_closed_works_under_one_loop_after_the_other(
     assert not caplog.records
 
 
+@pytest.mark.usefixtures("nothing_left_over")
+@pytest.mark.parametrize("max_live", [None, 40, 3])
+def test_limits_that_nobody_closes_give_back_what_they_hold_before_their_loop_ends(
+    make: Callable[..., SharedLimit], caplog: pytest.LogCaptureFixture, max_live: int | None
+) -> None:
+    """Also what they begin to give back as the loop ends: none of it is lost with a complaint."""
+
+    async def dial(limit: SharedLimit) -> None:
+        while True:
+            async with limit.turn(Priority.BULK, next_ticket()) as turn:
+                await turn.slot()
+            await turn.start()
+
+    async def dial_a_while() -> None:
+        limits = [make(30, max_live=max_live) for _ in range(4)]
+        tasks = [asyncio.create_task(dial(limit)) for limit in limits for _ in range(5)]
+        await asyncio.sleep(0.5)
+        assert not any(task.done() for task in tasks)
+
+    for _ in range(3):
+        asyncio.run(dial_a_while())
+        gc.collect()
+    assert not caplog.records
+
+
 def test_a_limit_can_be_looked_at_where_no_loop_runs(make: Callable[..., SharedLimit]) -> None:
     """Before the first loop and after the last one; what is said then is what is known here."""
     limit = make(0.1)
