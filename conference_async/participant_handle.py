@@ -32,14 +32,16 @@ class ParticipantHandle:
 
     Every method raises `ParticipantNotFound` once the participant has left, and
     `ConferenceNotFound` if the conference was named and none of that name is live.
-
-    Attributes:
-        key: The Call SID or label.
     """
 
     def __init__(self, room: Room, key: str) -> None:
         self._room = room
-        self.key: str = check_participant(key)
+        self._key = check_participant(key)
+
+    @property
+    def key(self) -> str:
+        """The Call SID or label."""
+        return self._key
 
     async def fetch(self) -> PlacedParticipant:
         """Return the participant as it is now.
@@ -54,7 +56,7 @@ class ParticipantHandle:
         It says what a participant does not: how the call ended, and who picked up.
         https://www.twilio.com/docs/voice/api/call-resource#fetch-a-call-resource
         """
-        sid = self.key if is_call_sid(self.key) else (await self.fetch()).call_sid
+        sid = self._key if is_call_sid(self._key) else (await self.fetch()).call_sid
         sender = self._room.sender
         path = call_path(sender.account_sid, sid)
         reply = await sender.request(Request(kind="call.fetch", method="GET", path=path))
@@ -136,15 +138,15 @@ class ParticipantHandle:
             UnexpectedReply: It is another one, as where a proxy or a connection has lost count.
         """
         seen = decode_participant(body)
-        if seen.call_sid == self.key:
+        if seen.call_sid == self._key:
             return seen
-        if is_call_sid(self.key):
-            same = seen.call_sid.casefold() == self.key.casefold()
+        if is_call_sid(self._key):
+            same = seen.call_sid.casefold() == self._key.casefold()
         else:
-            same = same_label(self.key, seen.label)
+            same = same_label(self._key, seen.label)
         if not same:
             raise UnexpectedReply(
-                f"the reply is about another participant than {self.key!r}; check any proxy in "
+                f"the reply is about another participant than {self._key!r}; check any proxy in "
                 "between, and repeat it"
             )
         return seen
@@ -153,14 +155,14 @@ class ParticipantHandle:
         sender = self._room.sender
 
         def send(conference_sid: str) -> Awaitable[Reply]:
-            path = participant_path(sender.account_sid, conference_sid, self.key)
+            path = participant_path(sender.account_sid, conference_sid, self._key)
             request = Request(kind, method, path, form)
             return sender.request(request, gone_is_done=kind == "delete")
 
         return self._room.ask(send)
 
     def __repr__(self) -> str:
-        return mask(f"<ParticipantHandle {self.key!r} of {self._room.name!r}>")
+        return mask(f"<ParticipantHandle {self._key!r} of {self._room.name!r}>")
 
 
 HandleT = TypeVar("HandleT", bound=ParticipantHandle)
