@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Awaitable, Callable
+from functools import partial
 from itertools import cycle
 from pathlib import Path
 
@@ -23,15 +24,21 @@ from yarl import URL
 
 from benchmarks.contenders import BY_HAND, CALL_SIDS, CONTENDERS, OFFICIAL, OURS
 from benchmarks.figures import Figure
-from benchmarks.server import ACCOUNT_SID, ROOM
+from benchmarks.server import ACCOUNT_SID, ROOM, room_of
 
 FLOOR = "floor"
-WARM, TIMES = 20, 20
+PAGE = 1000
+TIMES = {"create": 20, "fetch": 20, "page": 2}
+"""How often each operation is done to be warm, how often as work, and how often more."""
+OF_ONE = {"create": 1, "fetch": 1, "page": PAGE}
+"""What an operation's instructions are divided by: those of a page are one participant's."""
 GOALS = {
     ("create", OFFICIAL): 1.88,
     ("create", BY_HAND): 1.26,
     ("fetch", OFFICIAL): 1.66,
     ("fetch", BY_HAND): 0.97,
+    ("page", OFFICIAL): 3.3,
+    ("page", BY_HAND): 0.45,
 }
 _FORM = (
     b"From=%2B15017122661&To=%2B15558675310&Label=alice&EarlyMedia=true&Timeout=30"
@@ -86,8 +93,12 @@ async def _work(name: str, operation: str, times: int, base_url: str) -> None:
         if name == FLOOR
         else CONTENDERS[name](base_url, connections=1)
     )
-    once: Callable[[], Awaitable[object]] = getattr(contender, operation)
-    for _ in range(WARM):
+    once: Callable[[], Awaitable[object]] = (
+        partial(contender.stream, room_of(PAGE), PAGE)
+        if operation == "page" and not isinstance(contender, Floor)
+        else getattr(contender, operation)
+    )
+    for _ in range(TIMES[operation]):
         await once()
     # A collection of garbage looks at all that a process has loaded, and falls on whoever happens
     # to be at work: from here on it looks at what the operations made.
@@ -138,14 +149,15 @@ def measure(base_url: str, rounds: int) -> list[Figure]:  # noqa: ARG001 -- one 
         print(said, file=sys.stderr)
         return []
     figures: list[Figure] = []
-    for operation in ("create", "fetch"):
+    for operation, times in TIMES.items():
         took = {
             name: (
-                _counted(name, operation, 2 * TIMES, base_url)
-                - _counted(name, operation, TIMES, base_url)
+                _counted(name, operation, 2 * times, base_url)
+                - _counted(name, operation, times, base_url)
             )
-            / TIMES
+            / (times * OF_ONE[operation])
             for name in (*CONTENDERS, FLOOR)
+            if hasattr(Floor, operation) or name != FLOOR
         }
         figures += [
             Figure(name=f"{operation}: instructions of {name}", value=each / 1e3, unit="thousand")

@@ -119,19 +119,21 @@ class Walk(Generic[T]):
             return None
         path, page = await self._ahead
         # Whoever joins or leaves meanwhile shifts the others, and nobody may come twice.
-        keys = page.keys()
-        here = set(keys)
-        here.discard("")
-        again = (here & self._seen) | (here & self._seen_before)
-        fresh = page.payloads
-        if again:
-            fresh = [item for item, key in zip(fresh, keys, strict=True) if key not in again]
+        keys, fresh = page.keys, page.payloads
+        seen, before = self._seen, self._seen_before
+        if not (seen.isdisjoint(keys) and before.isdisjoint(keys)):
+            fresh = [
+                item
+                for item, key in zip(fresh, keys, strict=True)
+                if not (key in seen or key in before)
+            ]
         self._left -= len(fresh)
         self._fruitless = 0 if fresh else self._fruitless + 1
         self._ahead = self._follow(path, page.fields.get("next_page_uri"))
-        self._seen |= here
-        if len(self._seen) >= REMEMBERED:
-            self._seen, self._seen_before = set(), self._seen
+        seen.update(keys)
+        seen.discard("")  # it says nothing
+        if len(seen) >= REMEMBERED:
+            self._seen, self._seen_before = set(), seen
         if self._left < 0:
             del fresh[int(self._left) :]
         return attrs.evolve(page, payloads=fresh)

@@ -4,7 +4,7 @@ import re
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache, partial
-from itertools import chain
+from itertools import chain, repeat
 from types import NoneType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -54,17 +54,12 @@ class PageReply(Generic[T]):
 
     payloads: list[Payload]
     """The items of the page, in the service's order, not read yet."""
-    key: str
-    """The name of the property that tells an item from the others."""
+    keys: list[str]
+    """What tells each item from the others; empty text for those that say nothing."""
     read: Callable[[list[Payload]], list[T]]
     """Reads some items, or raises an `UnexpectedReply`."""
     fields: Mapping[str, Any]
     """The paging fields, by the names of `Page`."""
-
-    def keys(self) -> list[str]:
-        """Return what tells each item from the others; empty text for those that say nothing."""
-        name = self.key
-        return [key if type(key := payload.get(name)) is str else "" for payload in self.payloads]
 
     def handfuls(self) -> deque[Callable[[], list[T]]]:
         """Return calls each of which reads some items, in order; others have a turn in between."""
@@ -195,10 +190,19 @@ def _decode_page(
             raise _unexpected(body, f"page of {items}", error) from error
 
     try:
-        payloads, fields = _envelope(read_json(body), items)
+        page: dict[str, Any] = read_json(body)
+        payloads, fields = _envelope(page, items)
+        keys = _keys(payloads, key)
     except _BROKEN as error:
         raise _unexpected(body, f"page of {items}", error) from error
-    return PageReply(payloads=payloads, key=key, read=readable, fields=fields)
+    return PageReply(payloads=payloads, keys=keys, read=readable, fields=fields)
+
+
+def _keys(payloads: list[Payload], key: str) -> list[str]:
+    keys: list[Any] = list(map(dict.get, payloads, repeat(key)))  # refuses what is no object
+    if {str}.issuperset(map(type, keys)):
+        return keys
+    return [key if type(key) is str else "" for key in keys]
 
 
 def _envelope(page: dict[str, Any], items: str) -> tuple[list[Payload], dict[str, Any]]:
@@ -206,8 +210,6 @@ def _envelope(page: dict[str, Any], items: str) -> tuple[list[Payload], dict[str
     # Only the link to the next page decides something; what else is unreadable is left out.
     if type(payloads) is not list or type(page.get("next_page_uri")) not in {str, NoneType}:
         raise TypeError(f"{items!r} or 'next_page_uri' is of the wrong type")
-    if not {dict}.issuperset(map(type, payloads)):
-        raise TypeError(f"{items!r} holds something else than objects")
     fields = {
         name: page[name] or (0 if kind is int else None)
         for name, kind in _PAGING.items()

@@ -525,7 +525,7 @@ async def test_a_long_page_does_not_hold_up_the_loop(in_pages: bool, serve: Serv
         return [payload["sid"] for payload in payloads]
 
     sids = [str(number) for number in range(1000)]
-    reply = PageReply(payloads=[{"sid": sid} for sid in sids], key="sid", read=read, fields={})
+    reply = PageReply(payloads=[{"sid": sid} for sid in sids], keys=sids, read=read, fields={})
     listing = Listing(
         sender=client._sender,
         kind="list",
