@@ -6,12 +6,13 @@ journal remembers.
 """
 
 import asyncio
+import math
+import weakref
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Iterable
 from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import NamedTuple, TypeAlias
-from weakref import WeakValueDictionary
 
 import attrs
 
@@ -52,6 +53,11 @@ Source: TypeAlias = Callable[[Collection[str]], Awaitable[Iterable[Remembered]]]
 """Returns the creates to any of some numbers that a ledger or a journal remembers."""
 
 
+_Known: TypeAlias = tuple[float, str, str | None, str, str]
+"""When a create left, its number, label and conference, and the call that it placed, if any. There
+are thousands: a bare tuple of plain values is the least that the collector of garbage looks at."""
+
+
 class Sent:
     """A create of this process, from the moment its form leaves.
 
@@ -59,17 +65,28 @@ class Sent:
         to: The number that it calls.
         key: The label that it carries and the conference as it addresses it.
         at: When it first left, in seconds of the loop's clock.
-        call_sid: The call that it placed; None while that is not known, and empty if it placed
-            none.
     """
 
-    __slots__ = ("at", "call_sid", "key", "to")
+    __slots__ = ("_call_sid", "_register", "at", "key", "to")
 
-    def __init__(self, to: str, key: Key, at: float) -> None:
+    def __init__(self, to: str, key: Key, at: float, register: "Register") -> None:
         self.to: str = to
         self.key: Key = key
         self.at: float = at
-        self.call_sid: str | None = None
+        self._call_sid: str | None = None
+        # An account's register goes with its last client, whatever is in doubt then.
+        self._register = weakref.ref(register)
+
+    @property
+    def call_sid(self) -> str | None:
+        """The call that it placed; None while that is not known, and empty if it placed none."""
+        return self._call_sid
+
+    @call_sid.setter
+    def call_sid(self, call_sid: str) -> None:
+        before, self._call_sid = self._call_sid, call_sid
+        if (register := self._register()) is not None:
+            register.learn(self, before, call_sid)
 
 
 class Others(NamedTuple):
@@ -89,7 +106,9 @@ class Register:
     """The creates of one account in this process, and what else remembers some."""
 
     def __init__(self) -> None:
-        self._sent: deque[Sent] = deque(maxlen=_MOST)
+        self._open: dict[Sent, None] = {}  # in the order in which they left
+        self._known: deque[_Known] = deque()
+        self._forgotten = -math.inf
         self._sources: list[Source] = []
 
     @classmethod
@@ -99,12 +118,35 @@ class Register:
 
     def sending(self, to: str, key: Key) -> Sent:
         """Take note that a create to a number leaves now."""
-        now, sent = asyncio.get_running_loop().time(), self._sent
-        while sent and sent[0].at < now - KEPT:
-            sent.popleft()
-        record = Sent(to, key, now)
-        sent.append(record)
+        now = asyncio.get_running_loop().time()
+        known, still_open = self._known, self._open
+        while known and known[0][0] < now - KEPT:
+            known.popleft()
+        while still_open and next(iter(still_open)).at < now - KEPT:
+            del still_open[next(iter(still_open))]
+        if len(known) + len(still_open) >= _MOST:
+            self._forget_one()
+        record = Sent(to, key, now, self)
+        still_open[record] = None
         return record
+
+    def _forget_one(self) -> None:
+        if self._known:
+            at = self._known.popleft()[0]
+        else:
+            oldest = next(iter(self._open))
+            del self._open[oldest]
+            at = oldest.at
+        self._forgotten = max(self._forgotten, at)
+
+    def learn(self, record: Sent, before: str | None, call_sid: str) -> None:
+        """Take note of the call that a create placed, and what was known `before`."""
+        (label, conference), known = record.key, self._known
+        self._open.pop(record, None)
+        if before is not None:
+            with suppress(ValueError):
+                known.remove((record.at, record.to, label, conference, before))
+        known.append((record.at, record.to, label, conference, call_sid))
 
     def add(self, source: Source) -> None:
         """Ask a ledger or a journal as well, from now on."""
@@ -127,18 +169,23 @@ class Register:
             until: The instant until which it could be.
             besides: That create, if it is one of this process.
         """
-        others = [
-            each
-            for each in self._sent
-            if each.to == to and each is not besides and (each.key != key or key[0] is None)
-        ]
-        forgotten = len(self._sent) == _MOST and self._sent[0].at > since
+        anybodys = key[0] is None  # without a label, the key tells nobody from another
+        placed = {
+            call_sid
+            for _, called, label, conference, call_sid in self._known
+            if called == to and call_sid and (anybodys or (label, conference) != key)
+        }
+        if besides is not None:
+            placed.discard(besides.call_sid or "")
         return Others(
-            frozenset(each.call_sid for each in others if each.call_sid),
-            forgotten
+            frozenset(placed),
+            self._forgotten > since
             or any(
-                each.call_sid is None and since - _PLACED_WITHIN <= each.at <= until
-                for each in others
+                each.to == to
+                and each is not besides
+                and (anybodys or each.key != key)
+                and since - _PLACED_WITHIN <= each.at <= until
+                for each in self._open
             ),
         )
 
@@ -151,7 +198,7 @@ class Register:
         return [each for source in self._sources for each in await source(numbers)]
 
 
-_ACCOUNTS: WeakValueDictionary[tuple[str, str], Register] = WeakValueDictionary()
+_ACCOUNTS: weakref.WeakValueDictionary[tuple[str, str], Register] = weakref.WeakValueDictionary()
 
 
 def others_of(

@@ -199,7 +199,7 @@ def _decode_page(
 
 
 def _keys(payloads: list[Payload], key: str) -> list[str]:
-    keys: list[Any] = list(map(dict.get, payloads, repeat(key)))  # refuses what is no object
+    keys: list[Any] = list(map(Payload.get, payloads, repeat(key)))  # refuses what is no object
     if {str}.issuperset(map(type, keys)):
         return keys
     return [key if type(key) is str else "" for key in keys]

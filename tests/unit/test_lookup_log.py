@@ -153,6 +153,49 @@ async def test_a_register_forgets_in_time_and_keeps_apart() -> None:
     assert others().in_doubt  # what was sent at the time is not remembered any more
 
 
+@pytest.mark.looptime
+async def test_a_register_forgets_the_oldest_in_doubt_and_says_so() -> None:
+    """As many as are remembered may be in doubt; what one of those forgotten did may come late."""
+    register = Register.of("AC1", "http://a")
+    oldest = register.sending(OURS, ("a", "room"))
+    await asyncio.sleep(1)
+    for _ in range(20_000):
+        register.sending(THEIRS, ("b", "room"))
+
+    def others() -> Others:
+        return register.here(OURS, ("c", "room"), 0, 10, besides=None)
+
+    assert others() == Others()  # it left when nobody asks about, and was the only one to go
+    register.sending(THEIRS, ("b", "room"))
+    assert others() == Others(in_doubt=True)
+    oldest.call_sid = "CA1"
+    assert others().call_sids == {"CA1"}
+    await asyncio.sleep(901)
+    register.sending(OURS, ("a", "room"))
+    oldest.call_sid = "CA2"
+    assert register.here(OURS, ("c", "room"), 900, 902, besides=None) == Others(
+        frozenset({"CA2"}), in_doubt=True
+    )
+    of_nobody = Register.of("AC2", "http://a").sending(OURS, ("a", "room"))
+    of_nobody.call_sid = "CA3"  # the last client of its account is gone
+    assert of_nobody.call_sid == "CA3"
+
+
+@pytest.mark.looptime
+async def test_creates_without_a_label_are_told_apart() -> None:
+    """Their keys are equal; the one that asks is none of the others."""
+    register = Register.of("AC1", "http://a")
+    asks, other = (register.sending(OURS, (None, "room")) for _ in range(2))
+
+    def others() -> Others:
+        return register.here(OURS, asks.key, 0, 10, besides=asks)
+
+    assert others() == Others(in_doubt=True)
+    asks.call_sid = "CA1"
+    other.call_sid = "CA2"
+    assert others() == Others(frozenset({"CA2"}))
+
+
 def test_what_a_ledger_remembers_matters_if_it_was_at_the_time() -> None:
     """Clocks of machines may differ by minutes; what is known to be a call is one at any time."""
     far = timedelta(minutes=16)
