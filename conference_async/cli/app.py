@@ -19,6 +19,7 @@ _NAMES = 0.35
 _INDENT = "  "
 """The text before the second name of an option, and each further one."""
 
+_HELP = frozenset({"-h", "--help"})
 _HOME = "conference_async.cli"
 _TRYING = Group("To try it, without phones", sort_key=0)
 _DIALLING = Group("To bring people in", sort_key=1)
@@ -217,9 +218,14 @@ app: App = program()
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command line; return its exit code."""
-    commands = program(overview=True) if set(arguments) <= {"-h", "--help"} else app
-    return guarded(
-        lambda: commands(
-            arguments, print_error=False, exit_on_error=False, result_action="return_value"
-        )
-    )
+    commands = program(overview=True) if _HELP.issuperset(arguments) else app
+    match arguments:
+        # To parse this too, cyclopts would work out the command's options once more.
+        case [name, flag] if name in _COMMANDS and flag in _HELP:
+            return guarded(lambda: commands.help_print([name]))
+        case _:
+            return guarded(
+                lambda: commands(
+                    arguments, print_error=False, exit_on_error=False, result_action="return_value"
+                )
+            )
