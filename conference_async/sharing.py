@@ -4,7 +4,7 @@ import asyncio
 import os
 from collections.abc import Callable, Hashable
 from typing import Any, Generic, TypeVar
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
 import attrs
 
@@ -19,9 +19,21 @@ class _Shared(Generic[T]):
     users: int = 0
 
 
-_shares: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Hashable, _Shared[Any]]] = (
-    WeakKeyDictionary()
-)
+# The users hold it, for what is shared may hold the loop: one that ends is not kept by us.
+_shares: WeakKeyDictionary[
+    asyncio.AbstractEventLoop, WeakValueDictionary[Hashable, _Shared[Any]]
+] = WeakKeyDictionary()
+_parents: list[object] = []
+"""What a parent process shares: to let go of it here could close what the parent relies on."""
+
+
+def _inherit() -> None:
+    for others in _shares.values():
+        _parents.extend(others.values())
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_inherit)
 
 
 class Share(Rooted, Generic[T]):
@@ -39,39 +51,37 @@ class Share(Rooted, Generic[T]):
         self._place = place
         self._make = make
         self._home: tuple[asyncio.AbstractEventLoop, int] | None = None
+        self._shared: _Shared[T] | None = None
 
     @property
     def held(self) -> T | None:
         """The thing, if this user has a share in it on the loop that runs, in this process."""
-        loop = asyncio.get_running_loop()
-        if self._home != (loop, os.getpid()):
+        if self._shared is None or self._home != (asyncio.get_running_loop(), os.getpid()):
             return None
-        thing: T = _shares[loop][self._key].thing
-        return thing
+        return self._shared.thing
 
     def take(self) -> T:
         """Return the thing, of which this user is one from now on."""
         if (held := self.held) is not None:
             return held
         loop = asyncio.get_running_loop()
-        others = _shares.setdefault(loop, {})
-        if self._key not in others:
-            others[self._key] = _Shared(self._make())
-        shared: _Shared[T] = others[self._key]
+        others = _shares.setdefault(loop, WeakValueDictionary())
+        shared: _Shared[T] = others.get(self._key) or _Shared(self._make())
+        others[self._key] = shared
         shared.users += 1
-        self._home = loop, os.getpid()
+        self._home, self._shared = (loop, os.getpid()), shared
         return shared.thing
 
     def leave(self) -> T | None:
         """Be a user no longer; return the thing if it was the last one, so that it is closed."""
-        thing = self.held
-        if thing is None:
+        thing, shared = self.held, self._shared
+        if thing is None or shared is None:
             return None
-        others, self._home = _shares[asyncio.get_running_loop()], None
-        others[self._key].users -= 1
-        if others[self._key].users:
+        self._home = self._shared = None
+        shared.users -= 1
+        if shared.users:
             return None
-        del others[self._key]
+        del _shares[asyncio.get_running_loop()][self._key]
         return thing
 
     @property

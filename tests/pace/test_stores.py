@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 import uuid
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -213,7 +214,8 @@ def test_a_limit_that_was_never_closed_works_under_one_loop_after_the_other(
 def test_limits_that_nobody_closes_give_back_what_they_hold_before_their_loop_ends(
     make: Callable[..., SharedLimit], caplog: pytest.LogCaptureFixture, max_live: int | None
 ) -> None:
-    """Also what they begin to give back as the loop ends: none of it is lost with a complaint."""
+    """Also what they begin to give back as the loop ends; and nothing keeps the loop after that."""
+    loops: list[weakref.ref[asyncio.AbstractEventLoop]] = []
 
     async def dial(limit: SharedLimit) -> None:
         while True:
@@ -222,6 +224,7 @@ def test_limits_that_nobody_closes_give_back_what_they_hold_before_their_loop_en
             await turn.start()
 
     async def dial_a_while() -> None:
+        loops.append(weakref.ref(asyncio.get_running_loop()))
         limits = [make(30, max_live=max_live) for _ in range(4)]
         tasks = [asyncio.create_task(dial(limit)) for limit in limits for _ in range(5)]
         await asyncio.sleep(0.5)
@@ -231,6 +234,7 @@ def test_limits_that_nobody_closes_give_back_what_they_hold_before_their_loop_en
         asyncio.run(dial_a_while())
         gc.collect()
     assert not caplog.records
+    assert [loop() for loop in loops] == [None] * 3
 
 
 def test_a_limit_can_be_looked_at_where_no_loop_runs(make: Callable[..., SharedLimit]) -> None:
