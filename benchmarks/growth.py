@@ -232,7 +232,7 @@ async def _working(desk: Desk) -> AsyncIterator[Figure]:
             for name in ("alone", "beside", *(f"of{size}" for size in SIZES)):
                 async with SharedCampaign(desk.at(name)) as campaign:
                     await campaign.pause()
-            await asyncio.sleep(3)
+            await asyncio.sleep(STEADY)  # the workers' next look notes once that `urgent` is over
             written = await desk.value(_WRITTEN)
             await asyncio.sleep(STEADY)
             grown = await desk.value(_WRITTEN) - written
