@@ -252,7 +252,7 @@ async def test_what_was_dialled_is_counted(open_api: Any) -> None:
         assert "Authorization" not in last.headers
         assert (fetched.path, fetched.query) == (api.root + api.at(answer), {})
         shown = repr((list(emulator.requests), emulator.conferences, emulator.call))
-        assert "5310" not in shown
+        assert "8675310" not in shown
         assert repr(emulator.participants("standup")[0]).startswith("<Call CA")
         assert emulator.participants("nobody's") == []
 
