@@ -119,19 +119,20 @@ class Walk(Generic[T]):
             return None
         path, page = await self._ahead
         # Whoever joins or leaves meanwhile shifts the others, and nobody may come twice.
-        keys, fresh = page.keys, page.payloads
+        keys, fresh = set(page.keys), page.payloads
+        keys.discard("")  # it says nothing
         seen, before = self._seen, self._seen_before
-        if not (seen.isdisjoint(keys) and before.isdisjoint(keys)):
-            fresh = [
-                item
-                for item, key in zip(fresh, keys, strict=True)
-                if not (key in seen or key in before)
-            ]
+        if len(keys) < len(fresh) or not (seen.isdisjoint(keys) and before.isdisjoint(keys)):
+            fresh = []
+            for item, key in zip(page.payloads, page.keys, strict=True):
+                if not (key in seen or key in before):
+                    fresh.append(item)
+                    if key:
+                        seen.add(key)
         self._left -= len(fresh)
         self._fruitless = 0 if fresh else self._fruitless + 1
         self._ahead = self._follow(path, page.fields.get("next_page_uri"))
         seen.update(keys)
-        seen.discard("")  # it says nothing
         if len(seen) >= REMEMBERED:
             self._seen, self._seen_before = set(), seen
         if self._left < 0:

@@ -216,7 +216,7 @@ async def test_nobody_comes_twice_when_arrivals_shift_the_pages(serve: Serve) ->
     """A service that counts from the newest shows the last of one page again on the next."""
     book = Book(
         first=([5, 4], "ROOT?Page=1"),
-        **{"1": ([4, 3], "ROOT?Page=2"), "2": ([4, 3, 2], "ROOT?Page=3"), "3": ([2, 1], None)},
+        **{"1": ([4, 3], "ROOT?Page=2"), "2": ([4, 3, 2], "ROOT?Page=3"), "3": ([2, 1, 1], None)},
     )
     room = (await serve(book)).conferences(SID)
 
