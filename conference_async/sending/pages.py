@@ -6,8 +6,6 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Generic, Self, TypeAlias, TypeVar
 
-import attrs
-
 from conference_async.errors import InvalidParameter, RequestTimeout, UnexpectedReply
 from conference_async.models import Page
 from conference_async.sending.messages import Request
@@ -28,7 +26,6 @@ shift people by a few places, not by ten of the largest pages, and memory must n
 list."""
 
 
-@attrs.frozen(kw_only=True, eq=False, repr=False)
 class Listing(Generic[T]):
     """How to walk one list.
 
@@ -40,11 +37,20 @@ class Listing(Generic[T]):
         resource: What a 404 says is missing.
     """
 
-    sender: Sender
-    kind: str
-    open: Callable[[Callable[[str], Awaitable[Fetched[T]]]], Awaitable[Fetched[T]]]
-    decode: Callable[[bytes], PageReply[T]]
-    resource: str
+    def __init__(
+        self,
+        *,
+        sender: Sender,
+        kind: str,
+        open: Callable[[Callable[[str], Awaitable[Fetched[T]]]], Awaitable[Fetched[T]]],  # noqa: A002 -- what it does
+        decode: Callable[[bytes], PageReply[T]],
+        resource: str,
+    ) -> None:
+        self.sender = sender
+        self.kind = kind
+        self.open = open
+        self.decode = decode
+        self.resource = resource
 
     def walk(self, limit: int | None = None) -> "Walk[T]":
         """Return a walk through the list, of `limit` items at most; use it with ``async with``."""
@@ -137,7 +143,7 @@ class Walk(Generic[T]):
             self._seen, self._seen_before = set(), seen
         if self._left < 0:
             del fresh[int(self._left) :]
-        return attrs.evolve(page, payloads=fresh)
+        return page._replace(payloads=fresh)
 
     def _follow(self, path: str, link: str | None) -> asyncio.Task[Fetched[T]] | None:
         if link is None or self._left <= 0:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import cache, partial
 from itertools import chain, repeat
 from types import NoneType
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 import attrs
 
@@ -48,8 +48,7 @@ _PAGING: Mapping[str, type] = {
 }
 
 
-@attrs.frozen(kw_only=True, eq=False, repr=False)
-class PageReply(Generic[T]):
+class PageReply(NamedTuple, Generic[T]):
     """One page of a list, as it comes."""
 
     payloads: list[Payload]
