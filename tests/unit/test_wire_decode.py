@@ -20,6 +20,7 @@ from conference_async.models import (
     PlacedParticipant,
 )
 from conference_async.wire import (
+    decode_call_page,
     decode_conference,
     decode_conference_page,
     decode_participant,
@@ -157,6 +158,7 @@ def test_what_is_newer_than_us_is_kept() -> None:
         ("date_created", "yesterday"),
         ("date_created", ""),
         ("date_created", "Fri, 99 Feb 2011 21:07:19 +0000"),
+        ("date_created", "Fri, 18 Feb 2011abc 21:07 +0000"),
         ("date_created", "Fri, 31 Dec 9999 23:00:00 -0900"),
         ("queue_time", "soon"),
         ("queue_time", "1" * 5000),
@@ -328,6 +330,14 @@ def test_wrong_page_is_an_unexpected_reply(envelope: object) -> None:
     """A page that holds anything but participants is refused as a whole."""
     with pytest.raises(UnexpectedReply, match="page of participants"):
         list(decode_participant_page(body(envelope)).items)
+
+
+def test_a_page_of_calls_with_one_that_cannot_be_read_is_an_unexpected_reply() -> None:
+    """A call without a SID proves nothing, so the log is not read as if it were not there."""
+    page = decode_call_page(body({"calls": [{"sid": "CA1"}, {}], "next_page_uri": None}))
+
+    with pytest.raises(UnexpectedReply, match=r"page of calls: it has no 'sid'"):
+        list(page.items)
 
 
 @pytest.mark.parametrize(("cls", "payload"), [(Participant, PARTICIPANT), (Conference, CONFERENCE)])
