@@ -10,7 +10,7 @@ from benchmarks.contenders import OFFICIAL, OURS
 from benchmarks.figures import Figure
 
 PARTS = "its dependencies alone"
-_IMPORTS = {
+IMPORTS = {
     OURS: "from conference_async import ConferenceClient, Credentials",
     OFFICIAL: (
         "from twilio.rest import Client\n"
@@ -38,9 +38,9 @@ print(json.dumps([imported, ready, int(status["VmRSS"].split()[0]) / 1024]))
 """
 
 
-def _fresh(name: str) -> tuple[float, float, float]:
+def fresh(name: str) -> tuple[float, float, float]:
     """Return seconds to import, seconds until participants can be created, and MiB resident."""
-    code = _MEASURING.format(imports=_IMPORTS[name], ready=_READY[name])
+    code = _MEASURING.format(imports=IMPORTS[name], ready=_READY[name])
     done = subprocess.run(
         [sys.executable, "-c", code],
         # Whoever imports twice has the bytecode of the first time.
@@ -55,12 +55,12 @@ def _fresh(name: str) -> tuple[float, float, float]:
 
 def measure(base_url: str, rounds: int) -> list[Figure]:  # noqa: ARG001 -- nothing is sent
     """Return the ratios to the official package and to our dependencies."""
-    runs: dict[str, list[tuple[float, float, float]]] = {name: [] for name in _IMPORTS}
-    for name in _IMPORTS:
-        _fresh(name)  # writes the bytecode
+    runs: dict[str, list[tuple[float, float, float]]] = {name: [] for name in IMPORTS}
+    for name in IMPORTS:
+        fresh(name)  # writes the bytecode
     for number in range(rounds):
-        for name in _IMPORTS if number % 2 else reversed(_IMPORTS):
-            runs[name].append(_fresh(name))
+        for name in IMPORTS if number % 2 else reversed(IMPORTS):
+            runs[name].append(fresh(name))
 
     def ratio(other: str, what: int) -> float:
         pairs = zip(runs[OURS], runs[other], strict=True)

@@ -1,4 +1,6 @@
-"""Processor instructions of one operation, counted by valgrind's callgrind: no clock, no noise.
+"""Processor instructions of an operation, and of importing, counted by valgrind's callgrind.
+
+There is no clock in this, and no noise.
 
 Each contender does an operation so many times in a process of its own under callgrind, and twice
 as many times in another one. The difference is what the operations took. Counting begins when the
@@ -14,7 +16,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from itertools import cycle
 from pathlib import Path
@@ -24,6 +26,7 @@ from yarl import URL
 
 from benchmarks.contenders import BY_HAND, CALL_SIDS, CONTENDERS, OFFICIAL, OURS
 from benchmarks.figures import Figure
+from benchmarks.footprint import IMPORTS, PARTS, fresh
 from benchmarks.server import ACCOUNT_SID, ROOM, room_of
 
 FLOOR = "floor"
@@ -40,6 +43,7 @@ GOALS = {
     ("page", OFFICIAL): 3.3,
     ("page", BY_HAND): 0.45,
 }
+IMPORT_GOALS = {OFFICIAL: 1.0, PARTS: 1 / 1.1}
 _FORM = (
     b"From=%2B15017122661&To=%2B15558675310&Label=alice&EarlyMedia=true&Timeout=30"
     b"&StatusCallback=https%3A%2F%2Fexample.com%2Fevents&StatusCallbackEvent=ringing"
@@ -118,17 +122,23 @@ def _count(switch: str) -> None:
 
 
 def _counted(name: str, operation: str, times: int, base_url: str) -> int:
-    """Return the instructions of a whole process that does an operation so many times."""
+    """Return the instructions of a process that does an operation so many times."""
+    work = ("-m", "benchmarks.instructions", name, operation, str(times), base_url)
+    return _counting("--instr-atstart=no", work)
+
+
+def _counting(start: str, work: Sequence[str]) -> int:
+    """Return the instructions that an interpreter takes for some work."""
+    # Whoever starts twice has the bytecode of the first time.
+    env = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
     with tempfile.TemporaryDirectory() as folder:
         ran = subprocess.run(
             [
-                *("valgrind", "--tool=callgrind", "--instr-atstart=no"),
-                f"--callgrind-out-file={folder}/out",
-                *(sys.executable, "-m", "benchmarks.instructions"),
-                *(name, operation, str(times), base_url),
+                *("valgrind", "--tool=callgrind", start, f"--callgrind-out-file={folder}/out"),
+                *(sys.executable, *work),
             ],
             # The order of sets, and so the work, depends on the seed.
-            env={**os.environ, "PYTHONHASHSEED": "0"},
+            env={**env, "PYTHONHASHSEED": "0"},
             cwd=Path(__file__).parents[1],
             capture_output=True,
             text=True,
@@ -174,7 +184,30 @@ def measure(base_url: str, rounds: int) -> list[Figure]:  # noqa: ARG001 -- one 
             )
             for other in (OFFICIAL, BY_HAND)
         ]
-    return figures
+    return [*figures, *_importing()]
+
+
+def _importing() -> list[Figure]:
+    """Return the millions of instructions of importing, and how many times ours' others'."""
+    took: dict[str, int] = {}
+    for name, code in IMPORTS.items():
+        fresh(name)  # writes the bytecode
+        took[name] = _counting("--instr-atstart=yes", ("-c", code))
+    figures = [
+        Figure(name=f"import: instructions of {name}", value=each / 1e6, unit="million")
+        for name, each in took.items()
+    ]
+    return figures + [
+        Figure(
+            name=f"import: instructions vs {other}",
+            value=took[other] / took[OURS],
+            unit="x",
+            goal=goal,
+            guarded=True,
+            margin=0.005,
+        )
+        for other, goal in IMPORT_GOALS.items()
+    ]
 
 
 if __name__ == "__main__":
