@@ -9,9 +9,10 @@ however different from one create to the next, the instants of leaving are those
 import asyncio
 import math
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from itertools import islice
-from typing import Protocol, Self, TypeVar
+from types import CoroutineType
+from typing import Any, Protocol, Self, TypeVar
 
 import attrs
 
@@ -102,23 +103,23 @@ class Departure:
         self.taken: Slot | None = None
         self._departures = departures
 
-    def __aenter__(self) -> Coroutine[None, None, Self]:
-        return self._departures.line_up(self)
+    def __aenter__(self) -> "CoroutineType[Any, Any, Self]":
+        return self._departures.line_up(self)  # type: ignore[return-value]  # mypy takes it for any coroutine
 
     async def __aexit__(self, *_: object) -> None:
         self._departures.make_room(self)
 
-    def slot(self) -> Coroutine[None, None, None]:
+    def slot(self) -> "CoroutineType[Any, Any, None]":
         """Wait until the create has to set out to be at the wire when its slot begins.
 
         Raises:
             ConfigurationError: The store of a shared limit is set up wrongly.
         """
-        return self._departures.set_out(self)
+        return self._departures.set_out(self)  # type: ignore[return-value]  # the same
 
-    def start(self) -> Coroutine[None, None, bool]:
+    def start(self) -> "CoroutineType[Any, Any, bool]":
         """Wait for the slot; False if none can come as things are, and the create must go back."""
-        return self._departures.leave(self)
+        return self._departures.leave(self)  # type: ignore[return-value]  # the same
 
     def give_back(self) -> None:
         """Note that the create did not leave: what it took serves the next."""
