@@ -33,6 +33,7 @@ class Home(Rooted):
         self.loop: asyncio.AbstractEventLoop | None = None
         self._process = 0
         self._end: AsyncGenerator[None, None] | None = None
+        self._words: set[asyncio.Task[None]] = set()
         _homes.add(self)
 
     def settle(self, elsewhere: str, *, what: str = "limit") -> bool:
@@ -58,18 +59,24 @@ class Home(Rooted):
         if self.forked:
             _inherited.append(self._end)
         self.loop, self._process, self._end = loop, os.getpid(), None
+        self._words = set()
         return True
 
     def last_words(self, work: Callable[[], Awaitable[None]]) -> asyncio.Task[None]:
         """Start a task that the loop, if it ends meanwhile, waits for: two seconds at most."""
 
+        words = self._words
+
         async def say() -> None:
             if self._end is None:
-                self._end = _until_the_loop_ends()
+                self._end = _until_the_loop_ends(words)
                 await anext(self._end)
             await work()
 
-        return asyncio.get_running_loop().create_task(say(), name=_LAST_WORDS)
+        task = asyncio.get_running_loop().create_task(say(), name=_LAST_WORDS)
+        words.add(task)
+        task.add_done_callback(words.discard)
+        return task
 
     @property
     def here(self) -> bool:
@@ -101,24 +108,21 @@ async def all_said() -> None:
     `asyncio.run` cancels all tasks once, and forgets those that begin by that, as others end. But
     it closes the generators that are left then: who has one can wait in it.
     """
-
-    def left() -> list[asyncio.Task[object]]:
-        return [task for task in asyncio.all_tasks() if task.get_name() == _LAST_WORDS]
-
     with suppress(TimeoutError):
         async with asyncio.timeout(_AT_ITS_END):
-            while tasks := left():
+            while tasks := [each for each in asyncio.all_tasks() if each.get_name() == _LAST_WORDS]:
                 await asyncio.wait(tasks)
-    for task in left():
-        task.cancel()
-        await asyncio.wait([task])
 
 
-async def _until_the_loop_ends() -> AsyncGenerator[None, None]:
+async def _until_the_loop_ends(words: set[asyncio.Task[None]]) -> AsyncGenerator[None, None]:
     try:
         yield
     finally:
         await all_said()
+        # Nobody else's: this is closed too when garbage is collected, on a loop that goes on.
+        for task in [*words]:
+            task.cancel()
+            await asyncio.wait([task])
 
 
 _homes: WeakSet[Home] = WeakSet()

@@ -227,8 +227,11 @@ class _Slots:
 
     def observe(self, queue_time: int, now: float) -> None:
         """Take note of a queue time in milliseconds, and go on at the rate that follows."""
+        before = self.rate
         self.slowdown.observe(queue_time, now)
         self._slow()
+        if self.rate != before:  # whoever sleeps until a slot planned it at the rate before
+            self.alarm.ring()
 
     def _slow(self) -> None:
         self.rate = self.cps * self.slowdown.factor

@@ -63,6 +63,19 @@ async def test_a_cancelled_waiter_costs_no_slot() -> None:
 
 
 @pytest.mark.looptime
+async def test_whoever_waits_goes_as_soon_as_the_rate_that_is_won_back_allows() -> None:
+    """It had planned its start at the lower rate; nothing else happens meanwhile."""
+    limit = CreateLimit(1)
+    await start(limit)
+    limit.observe(5000)
+    waiting = asyncio.create_task(start(limit))
+    await asyncio.sleep(1)
+    limit.observe(0)
+
+    assert await waiting == pytest.approx(1 / limit.snapshot().effective_cps)
+
+
+@pytest.mark.looptime
 async def test_a_slot_that_was_not_used_goes_to_the_next() -> None:
     """Given back at once, the same instant serves somebody else."""
     limit = CreateLimit(1)
