@@ -5,7 +5,7 @@ Every one is frozen, made by keyword, checked when it is made, and can be pickle
 
 from conference_async.models.change import ParticipantChange
 from conference_async.models.conference import Conference, ConferenceChange
-from conference_async.models.endpoints import EndpointKind, is_e164, is_phone, kind_of
+from conference_async.models.endpoints import EndpointKind, check_target, is_e164, is_phone, kind_of
 from conference_async.models.extras import Extras
 from conference_async.models.filters import ConferenceFilters, ParticipantFilters
 from conference_async.models.labels import (
@@ -76,6 +76,7 @@ __all__ = [
     "check_intent",
     "check_label",
     "check_participant",
+    "check_target",
     "is_call_sid",
     "is_conference_sid",
     "is_e164",

@@ -64,6 +64,25 @@ async def test_the_target_column_alone_suffices(tmp_path: Path) -> None:
     assert repr(plan) == "<Plan 'people.csv to standup'>"
 
 
+async def test_a_row_that_is_like_the_one_before_is_checked_all_the_same(tmp_path: Path) -> None:
+    """Who is called differs, and 1 is no true where a flag is asked for, whatever came before."""
+    path = csv(tmp_path, f"to,from\nclient:bob,client:me\nclient:{'b' * 257},client:me\n")
+    assert await reasons(path) == {
+        3: "to: must name a client by at most 256 characters (the service's error 21211)"
+    }
+
+    path = tmp_path / "people.jsonl"
+    rows = [
+        {"to": f"+1555867531{row}", "early_media": early, "priority": row}
+        for row, early in enumerate([True, 1])
+    ]
+    path.write_text("\n".join(map(json.dumps, rows)))
+    preview = await Plan.from_jsonl(path, conference="standup", from_=OURS).preview()
+    assert [(each.row, each.reason) for each in preview.problems] == [
+        (2, "early_media: must be the bool True or False, not int")
+    ]
+
+
 async def test_every_parameter_can_be_a_column(tmp_path: Path) -> None:
     """Headings are ours or the service's; cells become what the parameter wants."""
     path = csv(

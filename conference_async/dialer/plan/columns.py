@@ -5,7 +5,7 @@ import types
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, TypeAlias, get_args, get_origin, get_type_hints
 from zoneinfo import ZoneInfo
 
 import attrs
@@ -13,11 +13,12 @@ import attrs
 from conference_async.dialer.plan.phones import check_region, normalise_number
 from conference_async.dialer.plan.targets import Problem, Row, Sieve, Target, target_key
 from conference_async.errors import ConfigurationError, InvalidParameter
-from conference_async.models import EndpointKind, NewParticipant, check_conference, kind_of
+from conference_async.models import EndpointKind, NewParticipant, check_conference, check_target
 from conference_async.privacy import mask, printable
 
 _SHARED = ("time_zone", "not_before", "not_after", "purpose", "priority")
 _OWN = ("conference", "id", *_SHARED)
+_Cells: TypeAlias = tuple[EndpointKind, Mapping[str, object], list[type]]
 _YES = frozenset({"true", "yes", "1"})
 _NO = frozenset({"false", "no", "0"})
 _SEPARATORS = str.maketrans(",;|", "   ")
@@ -200,22 +201,21 @@ class RowReader:
         given = {name: value for name, value in defaults.items() if value is not None}
         self._defaults = _with_callers(given)
         self._region = default_region and check_region(default_region)
-        self._template: tuple[EndpointKind | None, dict[str, object], NewParticipant] | None = None
-        self._alike: tuple[object, ...] | None = None
-        self._shared: dict[str, Any] = {}
+        self._template: tuple[_Cells, NewParticipant] | None = None
+        self._shared: tuple[_Cells, dict[str, Any]] | None = None
 
-    def target(self, row: int, cells: Iterable[tuple[str, object]], sieve: Sieve) -> Row:
+    def target(self, row: int, named: Iterable[tuple[str, object]], sieve: Sieve) -> Row:
         """Return the target of one row, or what is wrong with it beside others.
 
         Args:
             row: Its line.
-            cells: Names, as `parameter_of` returns them (or ``extra``), and contents.
+            named: Names, as `parameter_of` returns them (or ``extra``), and contents.
             sieve: Gives it its room.
 
         Raises:
             InvalidParameter: The row cannot be dialled.
         """
-        given = {name: value for name, raw in cells if (value := cell(name, raw)) is not None}
+        given = {name: value for name, raw in named if (value := cell(name, raw)) is not None}
         conference = given.pop("conference", None)
         if conference is not None:
             conference = check_conference(str(conference))
@@ -228,11 +228,10 @@ class RowReader:
             raise InvalidParameter("to", "must be given", code=21201)
         to = normalise_number(str(to), self._region)
         own = given.pop("id", None)
-        # The rest of a row is mostly that of the one before; true is 1 to a dictionary.
-        alike = kind_of(to), given, [*map(type, given.values())]
-        if alike != self._alike:
-            self._shared, self._alike = self._read(to, given), alike
-        shared = self._shared
+        cells = _cells(to, given)
+        if self._shared is None or self._shared[0] != cells:  # else it is that of the row before
+            self._shared = cells, self._read(to, given)
+        shared = self._shared[1]
         identity = None if own is None else _text("id", own)
         key = target_key(conference, to, identity)
         room = sieve.room_of(row, conference, to, key, shared["template"].label)
@@ -258,10 +257,19 @@ class RowReader:
         }
 
     def _request(self, to: str, fields: dict[str, object]) -> NewParticipant:
-        kind = kind_of(to)
-        if self._template is None or self._template[:2] != (kind, fields):
-            self._template = kind, fields, _built(to, fields)
-        return self._template[2]
+        cells = _cells(to, fields)
+        if self._template is None or self._template[0] != cells:
+            self._template = cells, _built(to, fields)
+        return self._template[1]
+
+
+def _cells(to: str, given: Mapping[str, object]) -> _Cells:
+    """Return what makes two rows alike, but for who is called; true is 1 to a dictionary.
+
+    Raises:
+        InvalidParameter: The service could not call that.
+    """
+    return check_target(to), given, [*map(type, given.values())]
 
 
 def _text(name: str, content: object) -> str:
