@@ -107,12 +107,14 @@ def test_no_module_is_mistaken_for_a_public_name() -> None:
     "package", [module_of(source) for source in SOURCES if source.name == "__init__.py"]
 )
 def test_a_package_lists_what_it_offers(package: str) -> None:
-    """Every `__all__` is sorted, and every name in it is there."""
+    """Every `__all__` is sorted, and every name in it is there; also for who asks what there is."""
     module = importlib.import_module(package)
     listed: list[str] = getattr(module, "__all__", [])
 
     assert sorted(set(listed)) == listed
     assert all(hasattr(module, name) for name in listed)
+    script = f"import {package} as it; print({{*getattr(it, '__all__', ())}} - {{*dir(it)}})"
+    assert run("-c", script).strip() == "set()"
 
 
 def test_modules_are_short_and_named_for_something() -> None:

@@ -39,3 +39,7 @@ def __getattr__(name: str) -> object:
     if name in _HOMES:
         return getattr(import_module(f"conference_async.pace.{_HOMES[name]}"), name)
     raise AttributeError(f"module 'conference_async.pace' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__
