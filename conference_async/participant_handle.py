@@ -161,6 +161,14 @@ class ParticipantHandle:
 
         return self._room.ask(send)
 
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not type(self):
+            return NotImplemented
+        return (self._room, self._key) == (other._room, other._key)
+
+    def __hash__(self) -> int:
+        return hash((self._room, self._key))
+
     def __repr__(self) -> str:
         return mask(f"<ParticipantHandle {self._key!r} of {self._room.name!r}>")
 

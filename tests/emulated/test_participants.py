@@ -346,6 +346,17 @@ async def test_a_404_after_an_attempt_that_never_arrived_is_a_404(
         await room.participants("bob").delete()
 
 
+async def test_handles_of_one_participant_are_equal(client: ConferenceClient) -> None:
+    """So they are keys: whoever asks the conference for a handle again finds what it noted."""
+    room = client.conferences("standup")
+    noted = {room.participants("alice"): "muted"}
+
+    assert noted[room.participants("alice")] == "muted"
+    assert room.participants("bob") not in noted
+    assert client.conferences("retro").participants("alice") not in noted
+    assert room.participants("alice") != "alice"
+
+
 async def test_handles_show_whom_they_address(client: ConferenceClient, emulator: Emulator) -> None:
     """Making and showing them sends nothing."""
     room = client.conferences("standup")
