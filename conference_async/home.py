@@ -64,7 +64,6 @@ class Home(Rooted):
 
     def last_words(self, work: Callable[[], Awaitable[None]]) -> asyncio.Task[None]:
         """Start a task that the loop, if it ends meanwhile, waits for: two seconds at most."""
-
         words = self._words
 
         async def say() -> None:
