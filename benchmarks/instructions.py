@@ -36,9 +36,9 @@ TIMES = {"create": 20, "fetch": 20, "page": 2}
 OF_ONE = {"create": 1, "fetch": 1, "page": PAGE}
 """What an operation's instructions are divided by: those of a page are one participant's."""
 GOALS = {
-    ("create", OFFICIAL): 1.88,
-    ("create", BY_HAND): 1.26,
-    ("fetch", OFFICIAL): 1.66,
+    ("create", OFFICIAL): 1.9,
+    ("create", BY_HAND): 1.2,
+    ("fetch", OFFICIAL): 1.6,
     ("fetch", BY_HAND): 0.97,
     ("page", OFFICIAL): 3.3,
     ("page", BY_HAND): 0.45,

@@ -1,9 +1,9 @@
 """The contract between a limit, which paces creates, and those who wait for it."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from collections.abc import Set as AbstractSet
 from contextlib import AbstractAsyncContextManager
-from typing import Protocol, TypeAlias, runtime_checkable
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import attrs
 
@@ -55,11 +55,11 @@ class LimitSnapshot:
 class Turn(Protocol):
     """The way of one create from the front of the line to the wire."""
 
-    async def slot(self) -> None:
+    def slot(self) -> Coroutine[Any, Any, None]:
         """Wait, at the front of the line, until the create has to set out to its slot."""
         ...
 
-    async def start(self) -> bool:
+    def start(self) -> Coroutine[Any, Any, bool]:
         """Wait for the slot; False if none can come as things are, and the create must go back.
 
         To be called last, when all that is left is to write the request: this is the instant

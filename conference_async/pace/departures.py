@@ -9,9 +9,9 @@ however different from one create to the next, the instants of leaving are those
 import asyncio
 import math
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from contextlib import AbstractAsyncContextManager
 from itertools import islice
-from types import CoroutineType
 from typing import Any, Protocol, Self, TypeVar
 
 import attrs
@@ -103,23 +103,23 @@ class Departure:
         self.taken: Slot | None = None
         self._departures = departures
 
-    def __aenter__(self) -> "CoroutineType[Any, Any, Self]":
-        return self._departures.line_up(self)  # type: ignore[return-value]  # mypy takes it for any coroutine
+    def __aenter__(self) -> Coroutine[Any, Any, Self]:
+        return self._departures.line_up(self)
 
     async def __aexit__(self, *_: object) -> None:
         self._departures.make_room(self)
 
-    def slot(self) -> "CoroutineType[Any, Any, None]":
+    def slot(self) -> Coroutine[Any, Any, None]:
         """Wait until the create has to set out to be at the wire when its slot begins.
 
         Raises:
             ConfigurationError: The store of a shared limit is set up wrongly.
         """
-        return self._departures.set_out(self)  # type: ignore[return-value]  # the same
+        return self._departures.set_out(self)
 
-    def start(self) -> "CoroutineType[Any, Any, bool]":
+    def start(self) -> Coroutine[Any, Any, bool]:
         """Wait for the slot; False if none can come as things are, and the create must go back."""
-        return self._departures.leave(self)  # type: ignore[return-value]  # the same
+        return self._departures.leave(self)
 
     def give_back(self) -> None:
         """Note that the create did not leave: what it took serves the next."""
@@ -198,9 +198,9 @@ class Departures:
         under_way = sum(each.priority <= priority for each in self._under_way)
         return self.line.ahead(priority) + under_way + self._wire.ahead(priority)
 
-    def turn(self, priority: Priority, ticket: int) -> Departure:
+    def turn(self, priority: Priority, ticket: int) -> AbstractAsyncContextManager[Departure]:
         """Return the way of one create, which begins when it is entered."""
-        return Departure(self, priority, ticket)
+        return Departure(self, priority, ticket)  # pyright: ignore[reportReturnType]  # typeshed wants an `async def`, which would hold one more frame in every create that waits
 
     async def line_up(self, departure: DepartureT) -> DepartureT:
         """Wait for the front of the line, and for a line of the account's; return the departure."""

@@ -131,12 +131,8 @@ class Walk(Generic[T]):
         keys.discard("")  # it says nothing
         seen, before = self._seen, self._seen_before
         if len(keys) < len(fresh) or not (seen.isdisjoint(keys) and before.isdisjoint(keys)):
-            fresh = []
-            for item, key in zip(page.payloads, page.keys, strict=True):
-                if not (key in seen or key in before):
-                    fresh.append(item)
-                    if key:
-                        seen.add(key)
+            together = zip(page.payloads, page.keys, strict=True)
+            fresh = [item for item, key in together if self._is_new(key)]
         self._left -= len(fresh)
         self._fruitless = 0 if fresh else self._fruitless + 1
         self._ahead = self._follow(path, page.fields.get("next_page_uri"))
@@ -146,6 +142,14 @@ class Walk(Generic[T]):
         if self._left < 0:
             del fresh[int(self._left) :]
         return page._replace(payloads=fresh)
+
+    def _is_new(self, key: str) -> bool:
+        """Return whether nobody came with this key before, and remember it."""
+        if key in self._seen or key in self._seen_before:
+            return False
+        if key:
+            self._seen.add(key)
+        return True
 
     def _follow(self, path: str, link: str | None) -> asyncio.Task[Fetched[T]] | None:
         if link is None or self._left <= 0:
