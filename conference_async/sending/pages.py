@@ -11,7 +11,6 @@ from conference_async.models import Page
 from conference_async.sending.messages import Request
 from conference_async.sending.sender import Sender
 from conference_async.wire import LARGEST_PAGE, PageReply, next_page_path, start_path
-from conference_async.wire.usual import Payload
 
 T = TypeVar("T")
 Fetched: TypeAlias = tuple[str, PageReply[T]]
@@ -126,8 +125,7 @@ class Walk(Generic[T]):
             return None
         path, page = await self._ahead
         # Whoever joins or leaves meanwhile shifts the others, and nobody may come twice.
-        keys = set(page.keys)
-        fresh: list[Payload] = page.payloads
+        keys, fresh = set(page.keys), page.payloads
         keys.discard("")  # it says nothing
         seen, before = self._seen, self._seen_before
         if len(keys) < len(fresh) or not (seen.isdisjoint(keys) and before.isdisjoint(keys)):
