@@ -34,6 +34,7 @@ from conference_async.sending.sender import Sender
 from conference_async.sending.sought import Sought
 from conference_async.sending.taken_lines import CountedLines
 from conference_async.sending.transport import Transport
+from conference_async.wire import load_converter
 
 if TYPE_CHECKING:
     import aiohttp
@@ -135,6 +136,7 @@ class ConferenceClient:
         journal: "JournalStore | None" = None,
         telemetry: Observer | None = None,
     ) -> None:
+        load_converter()
         check_count("max_concurrency", max_concurrency)
         if session is not None and trust_env:
             raise ConfigurationError("trust_env belongs to the session that is borrowed")
@@ -192,7 +194,6 @@ class ConferenceClient:
             register=Register.of(*self._account),
             options=options,
         )
-
         look = partial(look_at_calls, self._sender)
         self._sender.lines = CountedLines.of(self._sender.limit, look)
         self._conferences = Conferences(self._sender)

@@ -150,6 +150,23 @@ def test_the_client_comes_without_what_it_may_not_need() -> None:
     assert loaded_by("import conference_async", ("aiohttp", "attrs", "asyncio")) == []
 
 
+FIRST_REPLY = """
+import sys
+from conference_async import ConferenceClient, Credentials
+from conference_async.wire import decode_conference_page
+
+ConferenceClient(Credentials("AC" + 32 * "0", "token"))
+before = set(sys.modules)
+page = decode_conference_page(b'{"conferences": [{"sid": "CF1", "status": "init"}]}')
+print([each.sid for each in page.items], set(sys.modules) - before)
+"""
+
+
+def test_a_reply_holds_up_no_loop_with_an_import() -> None:
+    """What reads it has been loaded by whoever made the client."""
+    assert run("-c", FIRST_REPLY) == "['CF1'] set()\n"
+
+
 def test_no_file_speaks_of_what_is_not_in_the_project() -> None:
     """Facts are written down here, not pointed at in places that readers cannot see."""
     outside = re.compile("|".join([r"\.\./" + "shared", "/" + r"work/", r"\bissues " + "show"]))

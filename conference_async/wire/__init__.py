@@ -8,6 +8,7 @@ from conference_async.wire.decode import (
     decode_conference_page,
     decode_participant,
     decode_participant_page,
+    load_converter,
 )
 from conference_async.wire.forms import (
     LARGEST_PAGE,
@@ -46,6 +47,7 @@ __all__ = [
     "decode_participant_page",
     "encode_form",
     "error_code",
+    "load_converter",
     "next_page_path",
     "participant_path",
     "participants_path",

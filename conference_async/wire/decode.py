@@ -29,8 +29,17 @@ def _converter() -> "Converter":
     return make_converter()
 
 
+def load_converter() -> None:
+    """Load and make what reads unusual replies, and conferences: 20 ms, once.
+
+    It is for whoever makes a client, so that no reply holds up a loop for as long, and importing
+    the library does not take it either.
+    """
+    _converter()
+
+
 def _generously(payload: object, cls: type[T]) -> T:
-    """Read whatever comes; what that needs is made when it first does, which is seldom."""
+    """Read whatever comes."""
     return _converter().structure(payload, cls)
 
 
