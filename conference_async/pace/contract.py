@@ -19,7 +19,7 @@ SECOND = 1_000_000
 """One second in the units of a store's clock."""
 
 
-@attrs.frozen(kw_only=True, eq=False)
+@attrs.frozen(kw_only=True)
 class LimitSnapshot:
     """The state of a limit at one moment."""
 

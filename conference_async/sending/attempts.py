@@ -98,7 +98,7 @@ def outcome_of(status: int, code: int | None) -> AttemptOutcome:
     return AttemptOutcome.UNREADABLE
 
 
-@attrs.frozen(kw_only=True, eq=False)
+@attrs.frozen(kw_only=True)
 class AttemptEvent:
     """One attempt of one operation, as it ended.
 

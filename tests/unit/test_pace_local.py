@@ -482,3 +482,8 @@ def test_different_rates_for_one_account_are_said(caplog: pytest.LogCaptureFixtu
     assert caplog.messages == [
         "clients of account AC1 were given different rates; the lowest, 2 CPS, holds"
     ]
+
+
+def test_snapshots_of_the_same_are_equal() -> None:
+    """They are values: an application may keep one and see whether anything has changed."""
+    assert CreateLimit(5).snapshot() == CreateLimit(5).snapshot() != CreateLimit(6).snapshot()
