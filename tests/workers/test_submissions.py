@@ -2,10 +2,10 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 from blockbuster import BlockBuster
@@ -17,9 +17,12 @@ from conference_async.dialer.workers import staging, submission
 from conference_async.dialer.workers.staging import Staging
 from conference_async.dialer.workers.submission import LEFT_OUT
 from conference_async.errors import ConfigurationError, InvalidParameter, LedgerError
+from conference_async.postgres.session import Session
 
 if TYPE_CHECKING:
     from tests.workers.conftest import People, Scene
+
+T = TypeVar("T")
 
 
 @pytest.fixture(autouse=True)
@@ -139,6 +142,31 @@ async def test_people_keep_their_rooms_and_new_ones_go_where_there_is_place(
         "hall-4": 4,
         "hall-5": 1,
     }
+
+
+async def test_no_room_is_overfull_where_the_answers_of_the_server_are_lost(
+    scene: "Scene", people: "People", few_at_once: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What took effect is done again then, and finds that its people are known."""
+    name = people(1).name
+    await scene.dialer.submit(rooms_of(4, name, 2))
+    run = Session.run
+
+    async def run_again(
+        self: Session, work: Callable[["AsyncConnection[Any]"], Awaitable[T]], **options: float
+    ) -> T:
+        async def again(connection: "AsyncConnection[Any]") -> T:
+            await work(connection)
+            return await work(connection)
+
+        return await run(self, again, **options)
+
+    monkeypatch.setattr(Session, "run", run_again)
+    plan = rooms_of(4, name, 16)
+    await scene.dialer.submit(plan)
+
+    rooms = Counter(each.conference for each in await outcomes(scene, plan))
+    assert rooms == dict.fromkeys(("hall-1", "hall-2", "hall-3", "hall-4"), 4)
 
 
 async def test_a_room_of_the_rows_own_follows_the_file(scene: "Scene", tmp_path: Path) -> None:

@@ -257,10 +257,12 @@ class Submission:
             "spread": self._plan.spread is not None,
             "redial": self._order.wishes.redial_unknown,
         }
-        row = await _row(self._ledger.session, _ENTER, values)
+        row, times = await _row(self._ledger.session, _ENTER, values)
         if row["given"] != last - first:
             raise LedgerError(FORGOTTEN)
-        if self._rooms is not None and rooms is not None:
+        if times > 1:  # the answer is lost that said how many have a room now
+            self._rooms = await self._free_rooms()
+        elif self._rooms is not None and rooms is not None:
             self._rooms = chain(rooms[row["fresh"] :], self._rooms)
         return int(row["made"])
 
@@ -283,7 +285,7 @@ class Submission:
         last: int | None = 0
         while last is not None:
             values = {**await self._values(), "last": last, "most": AT_ONCE}
-            row = await _row(self._ledger.session, query, values)
+            row, _ = await _row(self._ledger.session, query, values)
             number, last = number + row["number"], row["last"]
         return number
 
@@ -325,8 +327,15 @@ async def staged(
                 await staging.aclose()
 
 
-async def _row(session: Session, query: LiteralString, values: Mapping[str, object]) -> "DictRow":
+async def _row(
+    session: Session, query: LiteralString, values: Mapping[str, object]
+) -> "tuple[DictRow, int]":
+    """Return what a statement answers, and how many times it was made until it did."""
+    times = 0
+
     async def work(connection: "AsyncConnection[DictRow]") -> "DictRow | None":
+        nonlocal times
+        times += 1
         return await (await connection.execute(query, values)).fetchone()
 
-    return await session.run(work) or {}
+    return await session.run(work) or {}, times
