@@ -207,7 +207,11 @@ def _decode_page(
 
 
 def _keys(payloads: list[Payload], key: str) -> list[str]:
-    keys: list[Any] = list(map(Payload.get, payloads, repeat(key)))  # refuses what is no object
+    try:
+        keys: list[Any] = list(map(Payload.get, payloads, repeat(key)))
+    except TypeError:
+        odd = next(each for each in payloads if type(each) is not dict)
+        raise TypeError(f"an object expected, not {type(odd).__name__}") from None
     if {str}.issuperset(map(type, keys)):
         return keys
     return [key if type(key) is str else "" for key in keys]

@@ -332,6 +332,12 @@ def test_wrong_page_is_an_unexpected_reply(envelope: object) -> None:
         list(decode_participant_page(body(envelope)).items)
 
 
+def test_an_item_that_is_no_object_is_named_as_such() -> None:
+    """In our words, and not in those of the interpreter."""
+    with pytest.raises(UnexpectedReply, match="participants: an object expected, not list; check"):
+        decode_participant_page(body({"participants": [{"call_sid": "CA1"}, ["CA2"]]}))
+
+
 def test_a_page_of_calls_with_one_that_cannot_be_read_is_an_unexpected_reply() -> None:
     """A call without a SID proves nothing, so the log is not read as if it were not there."""
     page = decode_call_page(body({"calls": [{"sid": "CA1"}, {}], "next_page_uri": None}))
