@@ -40,9 +40,9 @@ class Grant:
     def __init__(
         self, header: str, *, lifetime: float = math.inf, ask_after: float = math.inf
     ) -> None:
-        self.header = header
-        self.lifetime = lifetime
-        self.ask_after = ask_after
+        self.header: str = header
+        self.lifetime: float = lifetime
+        self.ask_after: float = ask_after
 
 
 class Source(Protocol):

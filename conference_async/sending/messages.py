@@ -30,10 +30,10 @@ class Request:
     __slots__ = ("form", "kind", "method", "path")
 
     def __init__(self, kind: str, method: str, path: str, form: bytes | None = None) -> None:
-        self.kind = kind
-        self.method = method
-        self.path = path
-        self.form = form
+        self.kind: str = kind
+        self.method: str = method
+        self.path: str = path
+        self.form: bytes | None = form
 
 
 class Reply:
@@ -51,10 +51,10 @@ class Reply:
     def __init__(
         self, status: int, body: bytes, headers: Mapping[str, str], source: object = None
     ) -> None:
-        self.status = status
-        self.body = body
-        self.headers = headers
-        self.source = source
+        self.status: int = status
+        self.body: bytes = body
+        self.headers: Mapping[str, str] = headers
+        self.source: object = source
 
     def read(self, decode: Callable[[bytes], T]) -> T:
         """Return what the body says.

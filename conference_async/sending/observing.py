@@ -54,10 +54,10 @@ class Exchange:
         reply: Reply | None,
         cause: BaseException | None,
     ) -> None:
-        self.request = request
-        self.base_url = base_url
-        self.reply = reply
-        self.cause = cause
+        self.request: Request = request
+        self.base_url: str = base_url
+        self.reply: Reply | None = reply
+        self.cause: BaseException | None = cause
 
     @property
     def version(self) -> str | None:
