@@ -152,7 +152,7 @@ class ConferenceHandle:
     @takes_once(NewIntent)
     def participant(
         self, new: NewParticipant, once: str | None
-    ) -> "AbstractAsyncContextManager[Visitor]":
+    ) -> AbstractAsyncContextManager["Visitor"]:
         """Dial somebody in, and hang up when the block ends, however it ends.
 
         Takes what `Participants.create` takes, and raises what it raises. With a key that was
