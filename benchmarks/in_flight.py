@@ -4,6 +4,7 @@ import asyncio
 import gc
 import logging
 import tracemalloc
+from collections.abc import Awaitable, Callable
 
 from benchmarks.contenders import BY_HAND, CONTENDERS, FROM, OFFICIAL, OURS, TO, TOKEN, Contender
 from benchmarks.figures import Figure
@@ -16,49 +17,51 @@ PATIENCE = 20.0
 STILL = 0.5
 
 
-async def _memory(contender: Contender) -> float:
-    """Return the bytes of one create, its connection and its task included."""
-    await contender.create()
+async def _held(
+    create: Callable[[], Awaitable[object]], number: int, settled: Callable[[], Awaitable[None]]
+) -> float:
+    """Return the bytes of one of so many creates, its task included, once they have settled."""
     gc.collect()
     tracemalloc.start()
     before, _ = tracemalloc.get_traced_memory()
-    tasks = [asyncio.create_task(contender.create(SILENCE)) for _ in range(CREATES)]
-    held = -1
-    for _ in range(int(PATIENCE / STILL)):  # until nothing moves any more: all are sent
-        await asyncio.sleep(STILL)
-        last, held = held, tracemalloc.get_traced_memory()[0] - before
-        if abs(held - last) < CREATES:
-            break
+    tasks = [asyncio.ensure_future(create()) for _ in range(number)]
+    await settled()
     gc.collect()
     held = tracemalloc.get_traced_memory()[0] - before
     tracemalloc.stop()
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+    return held / number
+
+
+async def _all_sent() -> None:
+    """Wait until nothing moves any more."""
+    held = -1
+    for _ in range(int(PATIENCE / STILL)):
+        await asyncio.sleep(STILL)
+        last, held = held, tracemalloc.get_traced_memory()[0]
+        if abs(held - last) < CREATES:
+            break
+
+
+async def _memory(contender: Contender) -> float:
+    """Return the bytes of one create in flight, its connection included."""
+    await contender.create()
+    held = await _held(lambda: contender.create(SILENCE), CREATES, _all_sent)
     await contender.aclose()
-    return held / CREATES
+    return held
 
 
 async def _waiting(base_url: str) -> float:
-    """Return the bytes of one create that waits for its slot, its task included."""
+    """Return the bytes of one create that waits for its slot."""
     async with ConferenceClient(Credentials(ACCOUNT_SID, TOKEN), base_url=base_url) as client:
 
-        async def create() -> None:
-            await client.conferences(ROOM).participants.create(from_=FROM, to=TO)
+        async def create() -> object:
+            return await client.conferences(ROOM).participants.create(from_=FROM, to=TO)
 
         await create()  # the next slot is a second away
-        gc.collect()
-        tracemalloc.start()
-        before, _ = tracemalloc.get_traced_memory()
-        tasks = [asyncio.create_task(create()) for _ in range(IN_LINE)]
-        await asyncio.sleep(0)
-        gc.collect()
-        held = tracemalloc.get_traced_memory()[0] - before
-        tracemalloc.stop()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-    return held / IN_LINE
+        return await _held(create, IN_LINE, lambda: asyncio.sleep(0))
 
 
 async def _measured(name: str, base_url: str) -> float:
