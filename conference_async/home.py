@@ -8,10 +8,7 @@ from contextlib import suppress
 from weakref import WeakSet
 
 from conference_async.errors import ConfigurationError
-from conference_async.rooted import Rooted
-
-_inherited: list[object] = []
-"""What a parent's loop closes: a child that let go of it would wake that loop to do so."""
+from conference_async.rooted import Rooted, of_the_parent
 
 _LAST_WORDS = "conference_async: last words"
 _AT_ITS_END = 2.0
@@ -57,7 +54,7 @@ class Home(Rooted):
                 f"this {what} is in use on another running event loop; {elsewhere}"
             )
         if self.forked:
-            _inherited.append(self._end)
+            of_the_parent.append(self._end)
         self.loop, self._process, self._end = loop, os.getpid(), None
         self._words = set()
         return True

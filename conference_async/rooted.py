@@ -4,6 +4,11 @@ from typing import NoReturn
 
 from conference_async.errors import ConfigurationError
 
+of_the_parent: list[object] = []
+"""What a parent process has open. A child that closes it, or leaves it to the garbage collector,
+would speak to servers in the parent's name, undo locks that it relies on, or wake its loop: so it
+is kept."""
+
 
 class Rooted:
     """Part of whatever has a pace, connections or files of its own: it can only be made anew.

@@ -8,7 +8,7 @@ from weakref import WeakKeyDictionary, WeakValueDictionary
 
 import attrs
 
-from conference_async.rooted import Rooted
+from conference_async.rooted import Rooted, of_the_parent
 
 T = TypeVar("T")
 
@@ -23,13 +23,11 @@ class _Shared(Generic[T]):
 _shares: WeakKeyDictionary[
     asyncio.AbstractEventLoop, WeakValueDictionary[Hashable, _Shared[Any]]
 ] = WeakKeyDictionary()
-_parents: list[object] = []
-"""What a parent process shares: to let go of it here could close what the parent relies on."""
 
 
 def _inherit() -> None:
     for others in _shares.values():
-        _parents.extend(others.values())
+        of_the_parent.extend(others.values())
 
 
 if hasattr(os, "register_at_fork"):

@@ -11,6 +11,7 @@ from conference_async.home import Home
 from conference_async.postgres.dsn import check_dsn, lively
 from conference_async.postgres.refusals import never
 from conference_async.postgres.silence import hang_up, within
+from conference_async.rooted import of_the_parent
 
 if TYPE_CHECKING:
     from psycopg import AsyncConnection
@@ -21,9 +22,6 @@ _NOT_ITS_STATE = "25"
 that leave a connection half-way through something."""
 
 T = TypeVar("T")
-
-_parents: list[object] = []
-"""Connections of a parent process: to close one here would close the parent's."""
 
 
 class Connection:
@@ -131,7 +129,7 @@ class Connection:
 
     def _notice_fork(self) -> None:
         if self._home.forked and self._connection is not None:
-            _parents.append(self._connection)
+            of_the_parent.append(self._connection)
             self._connection = None
 
     async def _connected(self) -> "AsyncConnection[DictRow]":

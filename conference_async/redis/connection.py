@@ -10,6 +10,7 @@ from conference_async.cancelling import cancellation_wins
 from conference_async.home import Home, all_said
 from conference_async.redis.addresses import check_url, client_at
 from conference_async.redis.refusals import never
+from conference_async.rooted import of_the_parent
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -25,9 +26,6 @@ _KEPT_ALIVE: Mapping[str, Any] = {
     },
 }
 """A peer that is gone is known to be after eleven seconds, also while nothing is asked of it."""
-
-_parents: list[object] = []
-"""Clients of a parent process: to close one here would speak to the server in the parent's name."""
 
 
 class Connection:
@@ -103,7 +101,7 @@ class Connection:
         forked = self._home.forked
         if self._home.settle("make one for each", what="connection"):
             if forked:
-                _parents.append((self._client, self._kept))
+                of_the_parent.append((self._client, self._kept))
             self._client = self._kept = None
             self._turns = asyncio.Semaphore(self._at_most or 1)
         if self._client is None:

@@ -15,6 +15,7 @@ from conference_async._version import __version__
 from conference_async.errors import ConfigurationError
 from conference_async.home import Home
 from conference_async.hosts import proxy_of_environment, split_proxy
+from conference_async.rooted import of_the_parent
 from conference_async.sending.form import FORM, OneShotForm
 from conference_async.sending.messages import Reply, Request, TransportFailure
 from conference_async.sending.patience import Patience
@@ -34,10 +35,6 @@ _NOT_FOR_US = frozenset(
     | {"te", "transfer-encoding", "upgrade", "x-http-method-override"}
 )
 """Default headers of a borrowed session that would change what a request is."""
-
-_INHERITED: list[object] = []
-"""What a parent process has open. To close it here, or to leave it to the garbage collector, would
-write into the parent's connections; so it is kept."""
 
 _OF_A_SESSION: dict[str, Any] = {
     "auto_decompress": False,
@@ -242,7 +239,7 @@ class Transport:
             return self._borrowed
         if self._own is None or self._own.closed or not self._home.here:
             if self._home.forked:
-                _INHERITED.append((self._lifetime, self._own))
+                of_the_parent.append((self._lifetime, self._own))
             self._home.settle("make one for each loop", what="client")
             self._lifetime = _open_session(self._session_headers, self._connections)
             self._own = await anext(self._lifetime)

@@ -10,13 +10,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from conference_async.rooted import Rooted
+from conference_async.rooted import Rooted, of_the_parent
 from conference_async.sqlite.handle import Handle, absolute
 
 T = TypeVar("T")
-
-_parents: list[object] = []
-"""Handles of a parent process: to close one here could undo what the parent relies on."""
 
 
 class SQLiteFile(Rooted):
@@ -141,7 +138,7 @@ class SQLiteFile(Rooted):
         if self._process != os.getpid():
             if self._closing is not None:
                 self._closing.detach()
-                _parents.append(self._handle)
+                of_the_parent.append(self._handle)
             self._handle = self._closing = self._thread = None
             self._process = os.getpid()
 

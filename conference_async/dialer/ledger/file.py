@@ -9,6 +9,7 @@ from typing import Self
 import attrs
 
 from conference_async.errors import LedgerError
+from conference_async.rooted import of_the_parent
 from conference_async.sqlite import holds
 from conference_async.sqlite.file import SQLiteFile
 from conference_async.sqlite.handle import make_private
@@ -18,9 +19,6 @@ from conference_async.sqlite.schema import Schema, make_durable
 _BUSY = 5.0
 _APPLICATION = slice(68, 72)
 """The bytes of an SQLite file that say whose it is; a young one may say it in its log alone."""
-
-_parents: list[object] = []
-"""Locks of a parent process, which a fork must not close."""
 
 SCHEMA = Schema(
     application=0x43664C67,  # "CfLg"
@@ -166,7 +164,7 @@ class LedgerFile:
     def forget_lock(self) -> None:
         """Forget a lock that is not this process's, but its parent's."""
         if self._lock is not None:
-            _parents.append(self._lock)
+            of_the_parent.append(self._lock)
             self._lock = None
 
 
