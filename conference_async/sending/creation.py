@@ -159,7 +159,7 @@ class Creation:
 
     def _judge(self, *, looked: bool, absent: bool = False) -> Verdict:
         return judge_create(
-            self._operation.endings,
+            [each.ending for each in self._operation.ended],
             more=self._operation.more(absent=absent),
             own_label=self._own_label,
             looked=looked,

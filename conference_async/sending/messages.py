@@ -1,5 +1,6 @@
 """Requests to the service, and its replies."""
 
+import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import NamedTuple, TypeVar
@@ -94,7 +95,7 @@ class Reply:
         after = self.headers.get("Retry-After")
         if after is None:
             return None
-        if after.isdecimal():
+        if re.fullmatch(r"[0-9]+(?:\.[0-9]+)?", after):
             return float(after)
         until, now = read_date(after), self.date
         return None if until is None or now is None else max(0.0, (until - now).total_seconds())

@@ -188,11 +188,6 @@ class Operation:
         self._options = options
 
     @property
-    def endings(self) -> list[Ending]:
-        """How the attempts ended, the first one first."""
-        return [attempt.ending for attempt in self.ended]
-
-    @property
     def in_doubt(self) -> bool:
         """Whether an attempt may have been processed without a readable answer."""
         return self.first_in_doubt is not None
@@ -313,7 +308,15 @@ class Operation:
             return False
         if last.in_doubt and not absent and not self._congestion.budget:
             return False
-        return self._congestion.pause() < self.seconds_left
+        return max(self._congestion.pause(), self._asked_for or 0.0) < self.seconds_left
+
+    @property
+    def _asked_for(self) -> float | None:
+        """The seconds that are left of what the service asked to wait; None if it did not ask."""
+        last = self.attempt
+        if (after := last.ending.retry_after) is None:
+            return None
+        return max(0.0, last.ended + self._options.retry.bound(last.number, after) - self._now())
 
     def settle(self) -> None:
         """Take note that no attempt so far has placed anything."""
@@ -328,7 +331,8 @@ class Operation:
         """
         if self.attempt.ending.outcome.in_doubt:
             self._congestion.budget.spend()
-            pause = self._options.retry.delay(self.attempt.number)
+            if (pause := self._asked_for) is None:
+                pause = self._options.retry.delay(self.attempt.number)
             await asyncio.sleep(min(pause, self.seconds_left))
         self.attempt = Attempt(self.attempt.number + 1, self._now())
 

@@ -27,7 +27,7 @@ from conference_async import (
     Unpaced,
 )
 from conference_async.emulator import Emulator, Fault
-from tests.emulated.conftest import Serve
+from tests.emulated.conftest import Handler, Serve
 
 FROM = "+15017122661"
 TO = "+15558675310"
@@ -344,6 +344,69 @@ async def test_a_date_is_a_retry_after_too(serve: Any) -> None:
     await client.conferences("CF" + "1" * 32).participants.list()
 
     assert [sent - begun for sent in told] == pytest.approx([0, 7, 7, 7, 7, 10, 10], abs=1e-3)
+
+
+def failing_once(status: int, retry_after: str) -> Handler:
+    """Return a server that is away at first, says when to come back, and then knows nobody."""
+    answers = iter([{"status": status, "headers": {"Retry-After": retry_after}}])
+
+    async def handle(request: web.BaseRequest) -> web.Response:
+        if request.method == "POST" and request.path.endswith("/Participants.json"):
+            return web.json_response({"call_sid": "CA" + "1" * 32}, **next(answers, {}))
+        if "/Participants/" in request.path:
+            return web.json_response({"code": 20404}, status=404)
+        empty = {"participants": [], "next_page_uri": None}  # and so no call log that can be read
+        return web.json_response(empty, **(next(answers, {}) if "CF" in request.path else {}))
+
+    return handle
+
+
+@pytest.mark.parametrize(
+    ("retry_after", "waited"), [("7", 7), ("0", 0), ("2.5", 2.5), ("3600", 30), ("9" * 400, 30)]
+)
+@pytest.mark.parametrize("status", [429, 500, 503, 408])
+async def test_whatever_is_repeated_comes_back_when_the_service_says(
+    status: int, retry_after: str, waited: float, serve: Serve
+) -> None:
+    """Exactly then, or after the longest pause of the policy."""
+    told: list[AttemptEvent] = []
+    client = await serve(failing_once(status, retry_after), on_attempt=told.append)
+
+    await client.conferences("CF" + "1" * 32).participants.list()
+
+    assert [event.sent_at - told[0].sent_at for event in told] == pytest.approx(
+        [0, waited], abs=1e-3
+    )
+
+
+async def test_what_may_not_come_back_before_its_deadline_ends_at_once(serve: Serve) -> None:
+    """Nobody waits for an attempt that will not be made."""
+    client = await serve(failing_once(503, "20"), deadline=10)
+    begun = now()
+
+    with pytest.raises(ServiceFailed):
+        await client.conferences("CF" + "1" * 32).participants.list()
+
+    assert now() == pytest.approx(begun, abs=1e-3)
+
+
+@pytest.mark.parametrize(("settled", "waited"), [(0, 7), (12, 12)])
+async def test_a_create_in_doubt_is_sent_again_when_the_service_says(
+    settled: float, waited: float, serve: Serve
+) -> None:
+    """The time that it takes to look for it counts."""
+    told: list[AttemptEvent] = []
+    client = await serve(
+        failing_once(503, "7"),
+        retry=RetryPolicy(lookups=1, settled=settled),
+        retry_unknown=True,
+        on_attempt=told.append,
+    )
+
+    await client.conferences("CF" + "1" * 32).participants.create(from_=FROM, to=TO)
+
+    creates = [event.sent_at for event in told if event.kind == "create"]
+    assert [sent - creates[0] for sent in creates] == pytest.approx([0, waited], abs=1e-3)
 
 
 @pytest.mark.parametrize(
