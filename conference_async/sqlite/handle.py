@@ -82,7 +82,11 @@ class Handle:
         if not read_only:
             _make(path, private=private)
             # The first connection may have to lock the file alone, which the hold would not allow.
+            # It also finds out whether the file is ours: nothing of anybody else's is changed.
             _connect(address, busy, prepare).close()
+            if private:
+                for ending in ("", "-wal", "-shm"):
+                    make_private(path.with_name(path.name + ending))
         with holds.guard:
             identity = _only_name(path)
             _keep(path, identity, busy)
@@ -194,9 +198,6 @@ def _make(path: Path, *, private: bool) -> None:
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, mode))
         except FileExistsError:
             _refuse_unusable(path)
-    if private:
-        for ending in ("", "-wal", "-shm"):
-            make_private(path.with_name(path.name + ending))
 
 
 def _refuse_unusable(path: Path) -> None:

@@ -1,18 +1,20 @@
 """How one connection to an SQLite file is opened, while others have it, and for whom."""
 
+import asyncio
 import errno
 import os
 import sqlite3
 import stat
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import AbstractAsyncContextManager, closing
 from pathlib import Path
 from types import SimpleNamespace
 
 import attrs
 import pytest
 
+from conference_async import ConferenceError, Journal, Ledger, SQLiteEvents
 from conference_async.sqlite import handle
 from conference_async.sqlite.handle import Handle
 from conference_async.sqlite.holds import Hold
@@ -149,6 +151,27 @@ def test_a_file_is_made_for_those_who_may_read_it(
     opened(path, private=private).close()
 
     assert stat.S_IMODE(path.stat().st_mode) == mode
+
+
+@pytest.mark.parametrize("kind", [Ledger, Journal, SQLiteEvents])
+def test_a_file_that_is_no_database_stays_as_it_is(
+    path: Path, kind: Callable[[Path], AbstractAsyncContextManager[object]]
+) -> None:
+    """Whose name was given by mistake: it would else be hidden from all who read it."""
+    path.write_text("name,to\nalice,+15558675310\n")
+    path.chmod(0o644)
+    before = path.stat()
+
+    async def use() -> None:
+        async with kind(path):
+            pass
+
+    with pytest.raises(ConferenceError, match="not a database"):
+        asyncio.run(use())
+
+    after = path.stat()
+    assert (after.st_mode, after.st_mtime_ns) == (before.st_mode, before.st_mtime_ns)
+    assert [*path.parent.iterdir()] == [path]
 
 
 @pytest.mark.parametrize(("mode", "warned"), [(0o644, True), (0o600, False), (0o400, False)])

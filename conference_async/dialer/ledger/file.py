@@ -182,10 +182,10 @@ class _WriterLock:
     @classmethod
     def on(cls, path: Path) -> Self | None:
         """Return the lock; None if somebody has it."""
-        make_private(path)
         connection = sqlite3.connect(path, timeout=0, check_same_thread=False)
         try:
             connection.execute("BEGIN EXCLUSIVE")
+            make_private(path)
             with holds.guard:
                 return cls(connection, Hold(path, 0, 1, alone=True))
         except (sqlite3.Error, Taken) as error:
