@@ -6,11 +6,12 @@ from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeAlias
 
+import attrs
 from cyclopts import App, Parameter, validators
 
 from conference_async.cli import problems
 from conference_async.cli.account import FROM_ENVIRONMENT, Account
-from conference_async.cli.dialling import dial
+from conference_async.cli.dialling import RunOptions, dial
 from conference_async.cli.output import CAMPAIGNS, PLAIN, Output
 from conference_async.cli.resuming import kept
 from conference_async.errors import LedgerError
@@ -164,10 +165,12 @@ async def resume(
     known = kept(Path(ledger))
     os.chdir(known.directory)
     sys.argv[1:] = known.arguments  # it is this command that is kept again, and printed
-    tokens = [*known.arguments[1:], *(["--yes"] if yes else [])]
     _, bound, _ = App(default_command=dial).parse_args(
-        tokens, print_error=False, exit_on_error=False
+        known.arguments[1:], print_error=False, exit_on_error=False
     )
+    if yes:  # not as one more argument: the command may have it already
+        run = bound.arguments.get("run", RunOptions())
+        bound.arguments["run"] = attrs.evolve(run, yes=True)
     return await dial(*bound.args, **bound.kwargs)
 
 

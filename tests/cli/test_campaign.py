@@ -106,6 +106,22 @@ async def test_resume_needs_nothing_but_the_ledger(
     assert emulator.rings("+15558675310") == emulator.rings("+15558675312") == 1
 
 
+@pytest.mark.parametrize("said", [["--yes"], ["--yes=true"], []])
+async def test_resume_may_say_yes_again(
+    shell: "Shell", emulator: Emulator, tmp_path: Path, said: list[str]
+) -> None:
+    """Whether the command that began the campaign said so or not, and however it ended."""
+    people = tmp_path / "people.csv"
+    people.write_text("to\n+15558675310\n")
+    command = ("dial", "--conference", "standup", "--from", CALLER, *said, "--", str(people))
+    assert (await shell.run(*command)).code == 0
+
+    resumed = await shell.run("campaign", "resume", f"{people}.standup.ledger", "--yes")
+
+    assert (resumed.code, resumed.out.splitlines()[-1]) == (0, "1 placed")
+    assert emulator.rings("+15558675310") == 1
+
+
 @pytest.mark.parametrize("form", [[], ["--json"]])
 async def test_a_ledger_is_for_one_campaign(
     shell: "Shell", emulator: Emulator, ledger: str, tmp_path: Path, form: list[str]

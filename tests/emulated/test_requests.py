@@ -348,15 +348,16 @@ async def test_a_date_is_a_retry_after_too(serve: Any) -> None:
 
 def failing_once(status: int, retry_after: str) -> Handler:
     """Return a server that is away at first, says when to come back, and then knows nobody."""
-    answers = iter([{"status": status, "headers": {"Retry-After": retry_after}}])
+    away = [web.Response(status=status, headers={"Retry-After": retry_after})]
 
     async def handle(request: web.BaseRequest) -> web.Response:
-        if request.method == "POST" and request.path.endswith("/Participants.json"):
-            return web.json_response({"call_sid": "CA" + "1" * 32}, **next(answers, {}))
         if "/Participants/" in request.path:
             return web.json_response({"code": 20404}, status=404)
-        empty = {"participants": [], "next_page_uri": None}  # and so no call log that can be read
-        return web.json_response(empty, **(next(answers, {}) if "CF" in request.path else {}))
+        if "/Participants" in request.path and away:
+            return away.pop()
+        if request.method == "POST":
+            return web.json_response({"call_sid": "CA" + "1" * 32})
+        return web.json_response({"participants": [], "next_page_uri": None})  # no call log
 
     return handle
 
