@@ -12,8 +12,8 @@ from conference_async.cli.account import FROM_ENVIRONMENT, Account
 from conference_async.cli.accounts import SERVED, Served
 from conference_async.cli.interrupts import on_interrupt
 from conference_async.cli.log_lines import LogFormat, log_lines
-from conference_async.cli.problems import DONE, UNKNOWN, told
-from conference_async.errors import ConfigurationError
+from conference_async.cli.problems import DONE, UNKNOWN, UNREACHABLE, say, told
+from conference_async.errors import ConfigurationError, LedgerError
 from conference_async.postgres.dsn import in_database
 
 _log = logging.getLogger("conference_async.cli")
@@ -102,10 +102,12 @@ async def worker(
     with log_lines(operation.log_format):
         try:
             left = await _work(served, account, _dsn(ledger), direct, operation)
-        except Exception as error:
-            if operation.log_format == "text":
-                raise
+        except Exception as error:  # noqa: BLE001 -- a traceback tells a user nothing
             text, code = told(error)
+            if isinstance(error, LedgerError):  # the database is away, and may come back
+                code = UNREACHABLE
+            if operation.log_format == "text":
+                return say(text, code)
             _log.critical("%s", text, extra={"event": "worker.failed", "code": code})
             return code
     return UNKNOWN if left else DONE

@@ -11,8 +11,11 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 import pytest
 from blockbuster import BlockBuster
+from psycopg.conninfo import make_conninfo
 
 from conference_async import ClusterDialer, ConferenceClient, Credentials, State
+from conference_async.dialer.workers.readiness import asked
+from conference_async.postgres.session import Session
 from tests.workers.conftest import shell_on
 
 if TYPE_CHECKING:
@@ -83,6 +86,14 @@ async def test_a_worker_tells_what_it_does(
     assert "555867" not in json.dumps(told)
 
 
+async def test_a_database_that_only_reads_is_not_ready(postgres_server: str) -> None:
+    """As a standby, to which a fail-over may lead: it answers, and nobody can be called."""
+    standby = make_conninfo(postgres_server, options="-c default_transaction_read_only=on")
+    session = Session(standby, greet=None)
+    assert "it only reads" in (await asked(session) or "")
+    await session.aclose()
+
+
 async def test_a_worker_serves_the_accounts_of_a_file(
     scene: "Scene", people: "People", tmp_path: Path
 ) -> None:
@@ -125,11 +136,12 @@ async def test_a_worker_serves_the_accounts_of_a_file(
 async def test_a_worker_that_cannot_work_says_so_as_it_says_everything(
     scene: "Scene", free_port: Callable[[], int]
 ) -> None:
-    """In a line of JSON, and with the code that says it to scripts."""
-    ended = await shell_on(scene.emulator).run(
-        *("worker", "--ledger", f"postgresql://127.0.0.1:{free_port()}/calls"),
-        *("--log-format", "json"),
-    )
-    (*_, last) = map(json.loads, ended.err.splitlines())
-    assert (last["event"], last["code"], ended.out) == ("worker.failed", ended.code, "")
-    assert ended.code == 2
+    """In a line of JSON, and with the code that says it to scripts: 2 where nothing mends it."""
+    shell, away = shell_on(scene.emulator), f"postgresql://127.0.0.1:{free_port()}/calls"
+    for where, code in ((away, 4), (scene.dsn.replace("postgres", "nobody", 1), 2)):
+        ended = await shell.run("worker", "--ledger", where, "--log-format", "json")
+        (*_, last) = map(json.loads, ended.err.splitlines())
+        assert (last["event"], last["code"], ended.out) == ("worker.failed", code, "")
+        assert ended.code == code
+    ended = await shell.run("worker", "--ledger", away)
+    assert (ended.code, len(ended.err.splitlines())) == (4, 1)

@@ -19,7 +19,9 @@ from psycopg_pool import AsyncConnectionPool
 
 from conference_async.postgres.dsn import lively
 from conference_async.postgres.notices import Notices
+from conference_async.postgres.session import first_line
 from conference_async.postgres.silence import hang_up, within
+from conference_async.privacy import one_line
 
 SILENCE = 5.0
 """Seconds that the server may take over one statement of the queue's, all of which are short."""
@@ -190,6 +192,12 @@ class QueueConnections:
 def _pool(*, check: object, **arguments: Any) -> AsyncConnectionPool[Any]:  # noqa: ANN401, ARG001 -- the connector's signature
     """Return a pool that asks no server for each statement whether it is there."""
     return AsyncConnectionPool(check=_still_open, **arguments)
+
+
+def said_of(error: BaseException) -> str:
+    """Return what went wrong, in a line: the queue's errors say only whose they are."""
+    beneath = error.__cause__ if isinstance(error, ConnectorException) else None
+    return one_line(first_line(beneath or error))
 
 
 async def _still_open(connection: AsyncConnection[Any]) -> None:

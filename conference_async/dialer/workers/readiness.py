@@ -1,9 +1,14 @@
 """Whether a worker could call somebody now, as far as its database goes."""
 
 import asyncio
+from typing import TYPE_CHECKING
 
 from conference_async.errors import ConferenceError
 from conference_async.postgres.session import Session
+
+if TYPE_CHECKING:
+    from psycopg import AsyncConnection
+    from psycopg.rows import DictRow
 
 ANSWER_WITHIN = 2.0
 """Seconds that the database may take."""
@@ -11,13 +16,22 @@ ANSWER_WITHIN = 2.0
 
 async def asked(session: Session) -> str | None:
     """Ask a database; return why a worker cannot use it, in a line, or None if it can."""
-    from conference_async.dialer.workers.queue_schema import check_queue
-
     try:
         async with asyncio.timeout(ANSWER_WITHIN):
-            await session.run(check_queue, patience=0)
+            await session.run(_usable, patience=0)
     except TimeoutError:
         return f"the database has not answered for {ANSWER_WITHIN:g} seconds"
     except ConferenceError as error:
         return str(error)
     return None
+
+
+async def _usable(connection: "AsyncConnection[DictRow]") -> None:
+    from psycopg.errors import ReadOnlySqlTransaction
+
+    from conference_async.dialer.workers.queue_schema import check_queue
+
+    await check_queue(connection)
+    row = await (await connection.execute("SHOW transaction_read_only")).fetchone()
+    if row is not None and row["transaction_read_only"] == "on":
+        raise ReadOnlySqlTransaction("it only reads at this time, as a standby does")

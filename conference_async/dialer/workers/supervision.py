@@ -8,12 +8,11 @@ from procrastinate import App
 
 from conference_async.backoff import Backoff
 from conference_async.dialer.workers.jobs import AT_ONCE, Caller
-from conference_async.dialer.workers.queue_connections import QueueConnections
+from conference_async.dialer.workers.queue_connections import QueueConnections, said_of
 from conference_async.dialer.workers.queue_schema import QUEUE, check_queue
 from conference_async.errors import ConfigurationError
 from conference_async.postgres.refusals import never
 from conference_async.postgres.session import Session
-from conference_async.privacy import one_line
 
 STOPPED_WITHIN = 25.0
 """Seconds within which a worker that is stopped has ended, whatever does not answer."""
@@ -176,4 +175,4 @@ def _refusal(worker: "asyncio.Task[None]") -> ConfigurationError | None:
 
 def _why(worker: "asyncio.Task[None]") -> str:
     error = None if worker.cancelled() else worker.exception()
-    return one_line(" ".join(str(error or "it lost its connection").split()))
+    return "it lost its connection" if error is None else said_of(error)
