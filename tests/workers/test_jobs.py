@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from datetime import UTC, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
@@ -11,6 +11,8 @@ from zoneinfo import ZoneInfo
 import attrs
 import pytest
 from blockbuster import BlockBuster
+from procrastinate.exceptions import ConnectorException
+from psycopg import AsyncConnection, OperationalError
 
 from conference_async import (
     CallingHours,
@@ -26,18 +28,20 @@ from conference_async import (
 from conference_async.dialer.calling.decide import Call, Skip, Wait
 from conference_async.dialer.ledger.postgres import PostgresLedger
 from conference_async.dialer.rules.contact_rules import ContactRules
-from conference_async.dialer.workers import claims, jobs
+from conference_async.dialer.workers import claims, jobs, recovery
 from conference_async.dialer.workers.assignments import Assignment, assignment_of
 from conference_async.dialer.workers.attending import attend
 from conference_async.dialer.workers.claims import Claims
 from conference_async.dialer.workers.queue_connections import QueueConnections
 from conference_async.dialer.workers.recovery import Recovery
 from conference_async.dialer.workers.shared_campaign import SharedCampaign
+from conference_async.dialer.workers.standing import Standing
 from conference_async.dialer.workers.turns import Turn
 from conference_async.emulator import Fault, Script
-from conference_async.errors import LedgerError
+from conference_async.errors import LedgerError, NotAuthorized
 from conference_async.models import Participant
 from conference_async.postgres.session import Session
+from tests.conftest import run_sql
 from tests.telemetry.conftest import exported_by
 
 if TYPE_CHECKING:
@@ -298,6 +302,34 @@ async def test_a_campaign_that_is_done_costs_no_look(desk: Desk) -> None:
     assert (await desk.do(busy, desk.plan.name))[0]["busy"]
 
 
+async def test_a_look_reads_no_more_of_a_large_campaign_than_of_a_small_one(
+    own_postgres: Any, scene_on: "Callable[[str], Awaitable[Scene]]", people: "People"
+) -> None:
+    """Also for a campaign beside it of which nobody is left to call."""
+    scene, large, done = await scene_on(own_postgres.where), people(3000), people(1)
+    for plan in (done, large):
+        await scene.dialer.submit(plan)
+    run_sql(
+        scene.dsn,
+        f"UPDATE conference_async_outcome SET state = 'placed' WHERE ledger = '{done.name}';"
+        "ANALYZE conference_async_outcome",
+    )
+    account_sid = scene.emulator.account_sid
+    values = Recovery(Session(scene.dsn, greet=None), {account_sid: "q"}, stalled=30)._values
+    async with await AsyncConnection.connect(scene.dsn) as database:
+        found = await database.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {recovery._LOOK}", values)
+        [(plans,)] = await found.fetchall()
+
+    assert sum(in_vain(plans[0]["Plan"])) < 10
+
+
+def in_vain(plan: dict[str, Any]) -> Iterator[int]:
+    """Yield how many rows each step of a plan read, and passed by."""
+    yield plan["Actual Loops"] * plan.get("Rows Removed by Filter", 0)
+    for part in plan.get("Plans", ()):
+        yield from in_vain(part)
+
+
 async def test_who_is_in_doubt_is_called_again_if_told(desk: Desk) -> None:
     """By another submit that says so, with the label that would clash with a first call."""
     claim = await desk.called()
@@ -367,6 +399,24 @@ async def test_a_target_that_comes_back_to_a_cancelled_campaign_is_skipped(desk:
     assert (await desk.ledger.counts())[State.SKIPPED] == 3
     assert len([each async for each in desk.ledger.outcomes(State.SKIPPED)]) == 3
     assert not desk.scene.emulator.starts
+
+
+async def test_an_account_that_is_refused_pauses_once_what_is_running(
+    desk: Desk, people: "People", caplog: pytest.LogCaptureFixture
+) -> None:
+    """However many calls are refused; a campaign that was given up meanwhile stays so."""
+    given_up = people(2)
+    await desk.scene.dialer.submit(given_up)
+    _, found = await desk.claims.claim(desk.worker, 10)
+    async with SharedCampaign(f"{desk.scene.dsn}#{given_up.name}") as campaign:
+        await campaign.cancel()
+        for each in found:
+            await desk.turn()._pause(each.ledger, NotAuthorized("wrong credentials", status=401))
+        assert await campaign.standing() == (Standing.CANCELLED, None)
+    async with SharedCampaign(f"{desk.scene.dsn}#{desk.plan.name}") as campaign:
+        assert await campaign.standing() == (Standing.PAUSED, "wrong credentials")
+    assert len(found) == 5
+    assert len(caplog.messages) == 1
 
 
 async def test_a_pause_reaches_those_in_line(desk: Desk) -> None:
@@ -473,6 +523,17 @@ async def test_a_worker_at_its_turn_hands_another_on(desk: Desk) -> None:
     assert await desk.do(waiting) == [{"args": {"handed_on": 0}, "later": None}]
 
 
+async def test_a_turn_that_waits_is_not_made_again(desk: Desk) -> None:
+    """Nor tried in vain, which would be an error in the server's log each time."""
+    tried = "SELECT last_value FROM procrastinate_jobs_id_seq"
+    await jobs.wake(desk.session, desk.client.account_sid)
+    before = await desk.do(tried)
+    await jobs.wake(desk.session, desk.client.account_sid)
+    await jobs.wake(desk.session, desk.client.account_sid, handed_on=2)
+
+    assert await desk.do(tried) == before
+
+
 async def test_jobs_of_dead_workers_are_cleared_up(desk: Desk) -> None:
     """Ours are made again where there is something to do; another's on our queue is done again."""
     app = QueueConnections().app_on(desk.scene.dsn)
@@ -491,6 +552,17 @@ async def test_jobs_of_dead_workers_are_cleared_up(desk: Desk) -> None:
         )
     ours = f"conference_async:turn/{desk.client.account_sid}"
     assert [tuple(row.values()) for row in found] == [("another's", "todo"), (ours, "todo")]
+
+
+def test_a_failure_of_the_queue_says_what_failed(caplog: pytest.LogCaptureFixture) -> None:
+    """Its own errors say no more than that it is the database's, on three lines."""
+
+    def look() -> None:
+        raise ConnectorException from OperationalError("the server only reads\nLINE 1: it does")
+
+    with jobs._logged("what is waiting"):
+        look()
+    assert caplog.messages == ["what is waiting could not be looked up: the server only reads"]
 
 
 def test_a_failure_to_look_waits_for_the_next_time(caplog: pytest.LogCaptureFixture) -> None:

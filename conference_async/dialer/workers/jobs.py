@@ -10,6 +10,7 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from functools import partial
+from typing import LiteralString
 
 from procrastinate import App, Blueprint, JobContext
 from procrastinate.exceptions import AlreadyEnqueued, ProcrastinateException
@@ -23,12 +24,13 @@ from conference_async.client import ConferenceClient
 from conference_async.dialer.workers.attending import Heard, attend
 from conference_async.dialer.workers.claims import Claims
 from conference_async.dialer.workers.pulse import Pulse
+from conference_async.dialer.workers.queue_connections import said_of
 from conference_async.dialer.workers.recovery import Recovery
 from conference_async.dialer.workers.turns import Turn, in_hand_at
 from conference_async.errors import ConfigurationError, LedgerError
 from conference_async.journal.postgres import PostgresJournal
 from conference_async.postgres.session import Session
-from conference_async.privacy import one_line, words_of
+from conference_async.privacy import words_of
 from conference_async.sending.observing import Observer, note
 
 LOOK_EVERY = 5.0
@@ -47,6 +49,13 @@ _HANDED_ON = 5
 """Seconds after which, at most, a turn that one worker has no use for is offered again."""
 
 _FIRST = 1_000_000
+
+# When a job is due, by the server's clock, which the queue goes by; no row if one waits already.
+# To make it in vain would be an error in the server's log, every few seconds of a campaign.
+_TO_MAKE: LiteralString = """
+SELECT now() + %s::interval AS at WHERE NOT EXISTS (
+    SELECT FROM procrastinate_jobs WHERE queueing_lock = %s AND status = 'todo')
+"""
 _log = logging.getLogger("conference_async.dialer")
 
 
@@ -300,17 +309,17 @@ async def wake(session: Session, account_sid: str, *, handed_on: int = 0) -> Non
         task_name=f"{_OURS}turn/{account_sid}",
         task_kwargs={"handed_on": handed_on},
     )
-    delay = timedelta(seconds=min(handed_on, _HANDED_ON))
+    delay = timedelta(seconds=min(handed_on, _HANDED_ON)) if handed_on else None
 
     async def work(connection: AsyncConnection[DictRow]) -> None:
         """Make the job; there is never more than one that waits."""
-        at = None
-        if delay:  # by the server's clock, which the queue goes by
-            row = await (await connection.execute("SELECT now() + %s AS at", (delay,))).fetchone()
-            at = row and row["at"]
+        asked = await connection.execute(_TO_MAKE, (delay, job.queueing_lock))
+        row = await asked.fetchone()
+        if row is None:
+            return
         with suppress(AlreadyEnqueued):
             await manager.batch_defer_jobs_async(
-                jobs=[job.evolve(scheduled_at=at)], connection=connection
+                jobs=[job.evolve(scheduled_at=row["at"])], connection=connection
             )
 
     await session.run(work)
@@ -325,6 +334,6 @@ def _logged(what: str) -> Generator[None]:
         _log.warning(
             "%s could not be looked up: %s",
             what,
-            one_line(str(error)),
+            said_of(error),
             extra={"event": "worker.look_failed"},
         )

@@ -24,13 +24,18 @@ worker IS NOT NULL AND ledger IN (<ours>) AND NOT EXISTS (
         AND last_heartbeat > clock_timestamp() - make_interval(secs => %(stalled)s))
 """.replace("<ours>", _OURS)
 # All campaigns are asked each time, so that one that was taken for done by mistake is taken up.
+#
+# Whether there is a first one, by `due`, and not whether there is any: where most of the table is
+# planned, a server takes that to be found soon whatever it reads, and reads all of it for a
+# campaign that is done beside a large one.
 _BUSY: LiteralString = """
 SELECT ledger, was, busy FROM (
-    SELECT ledger, known.busy AS was, EXISTS (
-        SELECT FROM conference_async_outcome AS outcome
+    SELECT ledger, known.busy AS was, (
+        SELECT number FROM conference_async_outcome AS outcome
         WHERE outcome.ledger = known.ledger AND state = 'planned' AND worker IS NULL
             AND request IS NOT NULL
-    ) OR EXISTS (
+        ORDER BY not_before, number LIMIT 1
+    ) IS NOT NULL OR EXISTS (
         SELECT FROM conference_async_outcome AS outcome
         WHERE outcome.ledger = known.ledger AND state = 'sending'
     ) AS busy
@@ -39,10 +44,11 @@ SELECT ledger, was, busy FROM (
 """
 _WAITING: LiteralString = (
     """
-SELECT DISTINCT account_sid FROM (<campaigns>) AS campaigns WHERE EXISTS (
-    SELECT FROM conference_async_outcome AS outcome
+SELECT DISTINCT account_sid FROM (<campaigns>) AS campaigns WHERE (
+    SELECT number FROM conference_async_outcome AS outcome
     WHERE outcome.ledger = campaigns.ledger AND campaigns.going AND <due>
-) OR EXISTS (
+    ORDER BY not_before, number LIMIT 1
+) IS NOT NULL OR EXISTS (
     SELECT FROM conference_async_outcome AS outcome
     WHERE outcome.ledger = campaigns.ledger AND <doubtful>)
 """.replace("<campaigns>", CAMPAIGNS)

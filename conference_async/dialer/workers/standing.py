@@ -11,9 +11,14 @@ if TYPE_CHECKING:
     from psycopg.rows import DictRow
 
 _STAND = """
-UPDATE conference_async_campaign SET standing = %(standing)s, reason = %(reason)s, busy = true,
+UPDATE conference_async_campaign SET standing = %(standing)s, reason = NULL, busy = true,
     ends_at = CASE WHEN ends_at > clock_timestamp() OR %(standing)s <> 'running' THEN ends_at END
 WHERE ledger = %(ledger)s AND shared RETURNING account_sid
+"""
+# What somebody else did meanwhile stands: what was cancelled is not paused instead.
+_PAUSE = """
+UPDATE conference_async_campaign SET standing = 'paused', reason = %s
+WHERE ledger = %s AND standing = 'running'
 """
 _UNDER_WAY = """
 SELECT count(*) AS number FROM conference_async_outcome WHERE ledger = %s AND state = 'sending'
@@ -35,9 +40,7 @@ class Standing(StrEnum):
     """Its deadline has passed, or its quorum is there; the targets left stay planned."""
 
 
-async def stand(
-    session: Session, ledger: str, standing: Standing, reason: str | None = None
-) -> tuple[str, int]:
+async def stand(session: Session, ledger: str, standing: Standing) -> tuple[str, int]:
     """Let a campaign's workers go on, pause, or give up.
 
     Unless it is to go on, no target of it becomes ``sending`` once this has returned.
@@ -49,7 +52,7 @@ async def stand(
         LedgerError: There is no such campaign of workers, or it is not known whether the change
             was made.
     """
-    row = {"ledger": ledger, "standing": standing.value, "reason": reason}
+    row = {"ledger": ledger, "standing": standing.value}
 
     async def work(connection: "AsyncConnection[DictRow]") -> tuple[str, int] | None:
         """Change the standing, then count; None if nobody knows the campaign."""
@@ -72,6 +75,20 @@ async def stand(
             "on by running its dial command again, or with --submit to leave the rest to workers"
         )
     return stands
+
+
+async def pause_running(session: Session, ledger: str, reason: str) -> bool:
+    """Let a campaign's workers pause, if it is running; return whether this did it.
+
+    Raises:
+        LedgerError: The server cannot be used.
+    """
+
+    async def work(connection: "AsyncConnection[DictRow]") -> bool:
+        """Change the standing, and say why."""
+        return (await connection.execute(_PAUSE, (reason, ledger))).rowcount == 1
+
+    return await session.run(work)
 
 
 async def standing_of(session: Session, ledger: str) -> tuple[Standing, str | None] | None:

@@ -17,7 +17,7 @@ from conference_async.dialer.ledger.outcome import Outcome
 from conference_async.dialer.ledger.postgres import PostgresLedger
 from conference_async.dialer.workers.assignments import Assignment
 from conference_async.dialer.workers.claims import Claims
-from conference_async.dialer.workers.standing import Standing, stand
+from conference_async.dialer.workers.standing import pause_running
 from conference_async.errors import ConferenceError, LedgerError, NotAuthorized
 from conference_async.journal.postgres import PostgresJournal
 from conference_async.pace.contract import MAX_CPS
@@ -236,10 +236,11 @@ class Turn:
 
     async def _pause(self, ledger: str, error: NotAuthorized) -> None:
         try:
-            await stand(self._session, ledger, Standing.PAUSED, str(error))
+            paused = await pause_running(self._session, ledger, str(error))
         except LedgerError as failure:
             _log.debug("the campaign %r could not be paused: %s", ledger, failure)
-        else:
+            return
+        if paused:
             _log.error(
                 "the campaign %r is paused: %s",
                 ledger,
