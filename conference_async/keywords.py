@@ -39,6 +39,8 @@ class TakesFields(Generic[ValueT, P, ResultT]):
     def __call__(self, value: ValueT, /) -> ResultT: ...
     @overload
     def __call__(self, /, *args: P.args, **fields: P.kwargs) -> ResultT: ...
+    @overload
+    def __call__(self, none: None, /, *args: P.args, **fields: P.kwargs) -> ResultT: ...
     def __call__(self, /, *args: Any, **fields: Any) -> ResultT:
         """Never called: at run time the method is a plain function."""
         raise TypeError(args, fields)  # pragma: no cover -- as said
@@ -100,6 +102,8 @@ class TakesOnce(Generic[P, ResultT]):
     def __call__(self, new: NewParticipant, /, *, once: str | None = None) -> ResultT: ...
     @overload
     def __call__(self, /, *args: P.args, **fields: P.kwargs) -> ResultT: ...
+    @overload
+    def __call__(self, none: None, /, *args: P.args, **fields: P.kwargs) -> ResultT: ...
     def __call__(self, /, *args: Any, **fields: Any) -> ResultT:
         """Never called: at run time the method is a plain function."""
         raise TypeError(args, fields)  # pragma: no cover -- as said
@@ -149,12 +153,15 @@ def _given(
     args: tuple[object, ...],
     fields: Mapping[str, object],
 ) -> ValueT:
-    """Return the one value that a method was given in place of fields.
+    """Return the one value that a method was given in place of fields; None is in place of none.
 
     Raises:
         TypeError: It was given something else, or fields too.
     """
     value, *more = args
+    if value is None and not more:  # the default of the signature that is shown
+        make: Callable[..., ValueT] = wanted
+        return make(**fields)
     if more or fields or not isinstance(value, wanted):
         raise TypeError(
             f"{method.__name__}() takes one {wanted.__name__}, or its fields as keywords, not both"

@@ -67,11 +67,12 @@ async def test_a_create_places_one_call(room: ConferenceHandle, emulator: Emulat
 async def test_a_value_may_be_given_instead_of_keywords(
     room: ConferenceHandle, emulator: Emulator
 ) -> None:
-    """One definition of the request serves both."""
+    """One definition of the request serves both; None is in place of no value."""
     participant = await room.participants.create(NewParticipant(from_=FROM, to=TO, label="alice"))
+    another = await room.participants.create(None, from_=FROM, to=TO, label="bob")
 
-    assert participant.label == "alice"
-    assert emulator.rings(TO) == 1
+    assert (participant.label, another.label) == ("alice", "bob")
+    assert emulator.rings(TO) == 2
 
 
 @pytest.mark.parametrize(

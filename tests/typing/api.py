@@ -87,6 +87,11 @@ async def one_definition_serves_values_and_keywords(room: ConferenceHandle) -> N
     end = ConferenceChange(status="completed")
     assert_type(await room.update(end), Conference)
     assert_type(await room.update(announce_url="https://example.com/bye.mp3"), Conference)
+    assert_type(
+        await room.participants.create(None, from_="+15017122661", to="+15558675310", once="a"),
+        PlacedParticipant,
+    )
+    assert_type(await room.participants("alice").update(None, muted=True), PlacedParticipant)
     task = asyncio.create_task(room.participants.create(new))
     assert_type(await task, PlacedParticipant)
     both = await asyncio.gather(room.participants.create(new), room.participants.create(new))

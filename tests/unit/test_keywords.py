@@ -79,6 +79,18 @@ async def test_a_value_and_fields_together_are_refused() -> None:
         await shop.order(tea, tea)  # type: ignore[call-overload] # the point of the test
 
 
+async def test_none_is_no_value() -> None:
+    """As the signature has it: whoever passes on what they were given need not look at it."""
+    shop, tea = Shop(), Order(what="tea", count=2)
+
+    assert await shop.order(None, what="tea", count=2) == [(shop, tea)]
+    assert shop.price(None, what="tea") == 3
+    with pytest.raises(TypeError, match="what"):
+        await shop.order(None)  # type: ignore[call-overload] # the point of the test
+    with pytest.raises(TypeError, match="not both"):
+        await shop.order(None, tea)  # type: ignore[call-overload] # the point of the test
+
+
 async def test_what_is_no_such_value_is_refused() -> None:
     """A dictionary, say, or a field without its name."""
     for value in ({"what": "tea"}, "tea"):
