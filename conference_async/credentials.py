@@ -324,7 +324,8 @@ def _refuse_pickling() -> NoReturn:
 def _need(environ: Mapping[str, str], name: str, why: str) -> str:
     if value := environ.get(name):
         return value
-    raise ConfigurationError(f"set the environment variable {name} ({why})")
+    what = "the environment variable " if environ is os.environ else ""
+    raise ConfigurationError(f"set {what}{name} ({why})")
 
 
 def is_token(given: str) -> bool:

@@ -143,8 +143,13 @@ class Desk:
         assert ran.returncode == 0, output
         return output
 
-    async def run_program(self, program: list[Block]) -> str:
-        """Run Python blocks one after the other, as a script of their own."""
+    async def run_program(self, program: list[Block], *, mode: str = "auto") -> str:
+        """Run Python blocks one after the other, as a script of their own.
+
+        Args:
+            program: The blocks.
+            mode: That of pytest-asyncio, where they are tests: the pages say how to set it.
+        """
         files: list[str] = []
         for block in program:
             file = self.folder / f"test_line_{block.line}.py"
@@ -152,7 +157,7 @@ class Desk:
             files.append(str(file))
         if any("def test_" in block.text for block in program):
             settings = (
-                *("--rootdir", str(self.folder), "-c", os.devnull, "-o", "asyncio_mode=auto"),
+                *("--rootdir", str(self.folder), "-c", os.devnull, "-o", f"asyncio_mode={mode}"),
                 *("-o", "asyncio_default_fixture_loop_scope=function"),
             )
             with patch.dict(os.environ, self.environment, clear=True):
@@ -189,8 +194,8 @@ def line_of(blocks: list[Block] | Block) -> str:
 
 @pytest.mark.parametrize("program", programs_of(README.read_text("utf-8")), ids=line_of)
 async def test_a_program_of_the_readme_runs(program: list[Block], desk: Desk) -> None:
-    """As its own script, with warnings as errors, against an emulator."""
-    await desk.run_program(program)
+    """As its own script, with warnings as errors, against an emulator; tests need no settings."""
+    await desk.run_program(program, mode="strict")
 
 
 @pytest.mark.parametrize("block", shells_of(README.read_text("utf-8")), ids=line_of)

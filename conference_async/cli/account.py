@@ -64,8 +64,13 @@ class Account:
     def _credentials(self) -> "Credentials":
         from conference_async.credentials import Credentials
 
-        environ = dict(os.environ) if self.credentials is None else _read(self.credentials)
-        return Credentials.from_env(environ)
+        if self.credentials is None:
+            return Credentials.from_env()
+        settings = _read(self.credentials)
+        try:
+            return Credentials.from_env(settings)
+        except ConfigurationError as error:
+            raise ConfigurationError(f"{self.credentials}: {error}") from error
 
     @asynccontextmanager
     async def paced_by(
@@ -135,14 +140,18 @@ def guarded(path: Path) -> str:
     """Return what a file holds that nobody else may read.
 
     Raises:
-        ConfigurationError: Others may.
+        ConfigurationError: Others may, or it is not UTF-8.
     """
-    with path.open(encoding="utf-8") as file:
+    with path.open(encoding="utf-8-sig") as file:
         if os.name == "posix" and stat.S_IMODE(os.fstat(file.fileno()).st_mode) & _OTHERS:
             raise ConfigurationError(
                 f"{path} may be read by others than you: chmod 600 {shlex.quote(str(path))}"
             )
-        return file.read()
+        try:
+            return file.read()
+        except UnicodeDecodeError:
+            # Its cause holds all that was read, secrets too.
+            raise ConfigurationError(f"{path} is not UTF-8 text; save it as UTF-8") from None
 
 
 def settings_of(pairs: Mapping[str, object]) -> dict[str, str]:

@@ -31,7 +31,7 @@ async def demo(
         tell = not output.json
         if tell:
             print(f"Dialling {len(people)} people into a conference, {cps:g} per second:")
-        await _dial(people, room, cps=cps, quiet=not tell)
+        await call_all(people, room, cps=cps, quiet=not tell)
         await asyncio.sleep(2 * (emulator.answer_after or 0))
         await room.participants("bob").mute()
         await room.participants("carol").hold()
@@ -60,10 +60,14 @@ def standup() -> list[NewParticipant]:
     ]
 
 
-async def _dial(
+async def call_all(
     people: list[NewParticipant], room: ConferenceHandle, *, cps: float, quiet: bool
 ) -> None:
+    """Call people at one pace; if that is cancelled, nobody is left who waits to be called."""
     with DialProgress(len(people), cps=cps, quiet=quiet) as progress:
-        calls = [asyncio.create_task(room.participants.create(new)) for new in people]
-        for call in asyncio.as_completed(calls):
-            progress.count("placed", queue_time=(await call).queue_time or 0)
+
+        async def call(new: NewParticipant) -> None:
+            placed = await room.participants.create(new)
+            progress.count("placed", queue_time=placed.queue_time or 0)
+
+        await asyncio.gather(*map(call, people))

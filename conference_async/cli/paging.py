@@ -126,10 +126,14 @@ async def _people(plan: "Plan", waves: WaveOptions) -> "list[Target]":
     async with aclosing(plan.batches()) as batches:
         async for batch in batches:
             people += batch
-            if len(people) > _MOST or len({one.conference for one in people}) > 1:
+            if len(people) > _MOST:
                 raise ConfigurationError(
-                    f"the file must have at most {_MOST} people, for one conference; to call more, "
-                    "use the command dial"
+                    f"the file must have at most {_MOST} people; to call more, use the command dial"
+                )
+            if len({one.conference for one in people}) > 1:
+                raise ConfigurationError(
+                    "all must be for one conference; give the rows the same one, no --room-size, "
+                    "or use the command dial"
                 )
     return people
 

@@ -98,7 +98,9 @@ def told(error: Exception) -> tuple[str, int]:
         case OSError():
             code = WRONG_USE
         case _:
-            return f"this should not happen, please report it: {error!r}", DEFECT
+            # Not as Python shows it: of text that cannot be decoded that is all, secrets too.
+            what = f"{type(error).__name__}: {error}"
+            return f"this should not happen, please report it: {what}", DEFECT
     return f"error: {error}", code
 
 

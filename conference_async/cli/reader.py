@@ -17,6 +17,10 @@ def heard(command: Callable[[], int | None]) -> int:
     except BrokenPipeError:
         _discard(sys.stdout)
         return READER_GONE
+    except SystemExit as end:
+        if not isinstance(end.__context__, BrokenPipeError):  # for which rich ends with a 1
+            raise
+        return READER_GONE
     except OSError as error:
         if error.filename is not None or error.errno not in {errno.ENOSPC, errno.EIO}:
             raise

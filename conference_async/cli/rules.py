@@ -39,11 +39,11 @@ class Rules:
     """Keep to rules that are known by a name: us, us-debt or fr. A help, and no legal advice."""
 
     hours: tuple[str, ...] = ()
-    """Call people only between these times of their own day, such as 09:00-20:30 or `mon-fri
-    10:00-18:00`; several of them may be given. Their time zone is that of a column `time_zone`,
-    such as Europe/Paris, else those that the number may be in. Others wait if their time comes
-    before --deadline, and are skipped if not; with workers (--submit) they wait without a deadline,
-    too."""
+    """Call people only between these times of their own day, such as 09:00-20:30 or
+    `mon-fri 10:00-18:00`; several of them may be given. Their time zone is that of a column
+    `time_zone`, such as Europe/Paris, else those that the number may be in. Others wait if their
+    time comes before --deadline, and are skipped if not; with workers (--submit) they wait without
+    a deadline, too."""
 
     holidays: Path | None = None
     """A file of days on which nobody is called, such as 2026-12-25, one per line; what follows a

@@ -97,7 +97,7 @@ class NewParticipant:
     status_callback_event: tuple[str, ...] | None = request_field(
         default=None, converter=rules.split_words, validator=rules.words(CallEventName, code=21626)
     )
-    """Which `CallEventName` words to report; ``completed`` if not given."""
+    """Which of initiated, ringing, answered and completed to report; ``completed`` if not given."""
     label: str | None = request_field(default=None, validator=rules.label)
     """1 to 128 characters that address the participant; unique among those in the conference."""
     timeout: int | None = request_field(
@@ -140,7 +140,8 @@ class NewParticipant:
     conference_status_callback_event: tuple[str, ...] | None = request_field(
         default=None, converter=rules.split_words, validator=rules.words(ConferenceEventName)
     )
-    """Which `ConferenceEventName` words to report; ``start`` and ``end`` if not given."""
+    """Which of start, end, join, leave, mute, hold, modify, speaker and announcement to report;
+    ``start`` and ``end`` if not given."""
     recording_channels: RecordingChannels | None = request_field(
         default=None, validator=rules.word(RecordingChannels)
     )
@@ -172,13 +173,14 @@ class NewParticipant:
     recording_status_callback_event: tuple[str, ...] | None = request_field(
         default=None, converter=rules.split_words, validator=rules.words(RecordingEventName)
     )
-    """Which `RecordingEventName` words to report."""
+    """Which of started, in-progress, paused, resumed, stopped, completed, failed and absent to
+    report."""
     conference_recording_status_callback_event: tuple[str, ...] | None = request_field(
         default=None,
         converter=rules.split_words,
         validator=rules.words(ConferenceRecordingEventName),
     )
-    """Which `ConferenceRecordingEventName` words to report."""
+    """Which of in-progress, completed, failed and absent to report."""
     coaching: bool | None = request_field(default=None, validator=rules.flag)
     """Whether the participant coaches another one; True needs `call_sid_to_coach`. If not given,
     False unless there is a call to coach."""

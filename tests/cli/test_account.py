@@ -29,7 +29,10 @@ def guarded_file(path: Path, text: str) -> str:
     return str(path)
 
 
-@pytest.mark.parametrize(("name", "text"), [("twilio.toml", TOML), (".env", LINES)])
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("twilio.toml", TOML), (".env", LINES), ("notepad.toml", f"\ufeff{TOML}")],
+)
 async def test_credentials_from_a_file(
     elsewhere: "Shell", emulator: Emulator, tmp_path: Path, name: str, text: str
 ) -> None:
@@ -59,7 +62,7 @@ async def test_a_file_open_to_others_is_refused(
         ("twilio.toml", "auth_token = secret-token", "does not hold TOML"),
         (".env", "secret-token", "does not hold lines of NAME=VALUE"),
         (".env", "TWILIO_AUTH_TOKEN='secret-token", "does not hold lines of NAME=VALUE"),
-        (".env", "TWILIO_AUTH_TOKEN=secret-token", "TWILIO_ACCOUNT_SID"),
+        (".env", "TWILIO_AUTH_TOKEN=secret-token", ".env: set TWILIO_ACCOUNT_SID ("),
     ],
 )
 async def test_a_file_that_makes_no_sense(
@@ -70,6 +73,27 @@ async def test_a_file_that_makes_no_sense(
     assert ended.code == 2
     assert words in ended.err
     assert "secret-token" not in ended.err
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "latin-1"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["conferences", "--credentials"],
+        ["worker", "--ledger", "postgresql://127.0.0.1:1/calls", "--account-from"],
+    ],
+    ids=lambda command: command[0],
+)
+async def test_a_file_of_another_encoding_is_not_shown(
+    elsewhere: "Shell", tmp_path: Path, command: list[str], encoding: str
+) -> None:
+    """Python's own error would hold all of it."""
+    path = tmp_path / "twilio.toml"
+    path.write_text(f"# the café's\n{TOML}", encoding=encoding)
+    path.chmod(0o600)
+    ended = await elsewhere.run(*command, str(path))
+    assert ended.code == 2
+    assert ended.err == (f"conference-async: error: {path} is not UTF-8 text; save it as UTF-8\n")
 
 
 async def test_a_file_that_is_not_there(elsewhere: "Shell", tmp_path: Path) -> None:
@@ -98,7 +122,7 @@ account_sid = "AC00000000000000000000000000000002"
         ('account_sid = "AC0"', "each below a line [[account]]"),
         ("account = [5]", "account 1 in {path} is no table"),
         ("account = 5", "each below a line [[account]]"),
-        (MANY, "set the environment variable TWILIO_AUTH_TOKEN"),
+        (MANY, "account 2 in {path}: set TWILIO_AUTH_TOKEN ("),
         (MANY + 'token = "secret-token"', "account 2 in {path}: TWILIO_TOKEN is no setting"),
         (MANY + 'auth_token = "secret-token"\ncps = 500', "account 2 in {path}: cps must be"),
         (MANY + 'auth_token = "secret-token"\ncps = "fast"', "account 2 in {path}: cps must be"),

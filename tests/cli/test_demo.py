@@ -1,13 +1,16 @@
 """The demonstration."""
 
+import asyncio
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from conference_async import ConferenceClient, Credentials
 from conference_async.cli import progress
-from conference_async.cli.demo import standup
+from conference_async.cli.demo import call_all, standup
+from conference_async.emulator import Emulator
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Shell
@@ -42,6 +45,22 @@ async def test_demo_for_machines(bare_shell: "Shell") -> None:
     ended = await bare_shell.run("demo", "--cps", "30", "--json")
     assert (ended.code, ended.err) == (0, "")
     assert len(ended.json) == 12
+
+
+@pytest.mark.looptime
+async def test_an_interrupted_demo_leaves_nobody_waiting(emulator: Emulator) -> None:
+    """Who would be called next finds a closed client, and says so in a traceback."""
+    credentials = Credentials(emulator.account_sid, emulator.auth_token)
+    async with ConferenceClient(credentials, base_url=emulator.base_url, cps=1) as client:
+        room = client.conferences("standup")
+        calling = asyncio.create_task(call_all(standup(), room, cps=1, quiet=True))
+        await asyncio.sleep(2.5)
+        calling.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await calling
+
+        assert client.limit.snapshot().waiting == 0
+        assert emulator.count("create") == 3
 
 
 def test_the_example_and_the_demonstration_agree() -> None:

@@ -61,7 +61,10 @@ async def test_not_enough_is_code_1(shell: "Shell", emulator: Emulator, on_call:
     [
         (("--humans", "4", *INCIDENT), "can never be reached"),
         (("--humans", "1", *INCIDENT, "--wave-size", "0"), "--wave-size must be 1 or more, not 0"),
-        (("--humans", "1", *INCIDENT, "--room-size", "1"), "for one conference"),
+        (
+            ("--humans", "1", *INCIDENT, "--room-size", "1"),
+            "give the rows the same one, no --room-size",
+        ),
         (("--humans", "0", *INCIDENT), "humans must be 1 or more"),
     ],
 )

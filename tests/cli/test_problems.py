@@ -154,6 +154,18 @@ def test_a_defect_is_one_line_too(capsys: pytest.CaptureFixture[str]) -> None:
     assert "\x1b" not in said
 
 
+def test_a_defect_shows_nothing_of_what_was_read(capsys: pytest.CaptureFixture[str]) -> None:
+    """Of an error that holds it, only the words are told."""
+
+    def read() -> None:
+        b"a secret \xff".decode()
+
+    assert guarded(read) == 70
+    said = capsys.readouterr().err
+    assert "UnicodeDecodeError: 'utf-8' codec can't decode byte 0xff" in said
+    assert "secret" not in said
+
+
 def test_an_interrupted_command_says_so(capsys: pytest.CaptureFixture[str]) -> None:
     """Ctrl-C where nothing is in doubt ends with 130."""
 
@@ -229,7 +241,9 @@ async def test_a_create_interrupted_in_flight_is_in_doubt(
     assert "It may have been placed" in ended.err
 
 
-@pytest.mark.parametrize("command", [["completion", "bash"], ["list", "standup", "--json"]])
+@pytest.mark.parametrize(
+    "command", [["completion", "bash"], ["list", "standup", "--json"], ["--help"]]
+)
 async def test_a_reader_that_leaves_ends_it_quietly(command: list[str], shell: "Shell") -> None:
     """`conference-async … | head` is no error worth a message, not even in the midst of a list."""
     await shell.run(*CREATE)

@@ -1,12 +1,13 @@
 """How the command line starts: its help, its version, what it loads, and what it needs."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import attrs
 import pytest
@@ -14,7 +15,13 @@ import pytest
 import conference_async
 from conference_async import cli
 from conference_async.cli.app import app, run
-from conference_async.models import NewParticipant
+from conference_async.models import (
+    CallEventName,
+    ConferenceEventName,
+    ConferenceRecordingEventName,
+    NewParticipant,
+    RecordingEventName,
+)
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Shell
@@ -68,6 +75,27 @@ async def test_create_has_an_option_for_every_parameter(bare_shell: "Shell") -> 
     for field in attrs.fields(NewParticipant):
         assert f"--{field.name.strip('_').replace('_', '-')} " in said
     assert max(map(len, said.splitlines())) <= 80
+
+
+async def test_help_says_which_words_may_be_given(bare_shell: "Shell") -> None:
+    """A type's name tells nothing to whoever reads no Python."""
+    shown = (await bare_shell.run("create", "--help")).out
+    said = " ".join(re.sub(r"│|STR\.\.\.", " ", shown).split())
+    for words in (
+        CallEventName,
+        ConferenceEventName,
+        RecordingEventName,
+        ConferenceRecordingEventName,
+    ):
+        *most, last = get_args(words)
+        assert f"Which of {', '.join(most)} and {last} to report" in said
+
+
+async def test_no_indent_of_the_source_is_seen_in_a_help(bare_shell: "Shell") -> None:
+    """It would be kept between backticks."""
+    shown = (await bare_shell.run("dial", "--help")).out
+    said = " ".join(line.strip("│ ") for line in shown.splitlines())
+    assert "09:00-20:30 or mon-fri 10:00-18:00; several" in said
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

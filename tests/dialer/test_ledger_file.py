@@ -296,7 +296,11 @@ async def test_a_backup_is_whole_private_and_never_in_place_of_a_file(path: Path
         await ledger.begin(CAMPAIGN)
         await ledger.enrol([PLANNED])
         await ledger.backup(copy)
-        with pytest.raises(LedgerError, match="File exists"):
+        with pytest.raises(
+            LedgerError,
+            match=r"campaign\.db cannot be copied to copy\.db: File exists; name a new file, in a "
+            "folder that is there and has room$",
+        ):
             await ledger.backup(copy)
         with pytest.raises(ConfigurationError, match="a file is kept at a path"):
             await ledger.backup("")

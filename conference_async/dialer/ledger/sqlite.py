@@ -14,6 +14,7 @@ import sqlite3
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Sequence
 from datetime import datetime
 from os import PathLike
+from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -24,6 +25,7 @@ from conference_async.dialer.ledger.outcome import Campaign, Outcome, counted, k
 from conference_async.errors import LedgerError
 from conference_async.sending.entries import State
 from conference_async.sqlite.commits import Commits
+from conference_async.sqlite.file import SQLiteFile
 from conference_async.sqlite.handle import absolute, copy
 
 _PAGE = 500
@@ -241,15 +243,24 @@ class Ledger:
         """
         target = absolute(path)
         if self._temporary:
-            await self._reported(self._file.run(lambda connection: copy(connection, target)))
+            await self._copied(self._file, target)
             return
         # A reader of its own: what the writer has to write does not wait for the copy.
         source = LedgerFile(self._file.path, read_only=True).file
         try:
             await self._reported(source.open())
-            await self._reported(source.run(lambda connection: copy(connection, target)))
+            await self._copied(source, target)
         finally:
             await source.aclose()
+
+    async def _copied(self, source: SQLiteFile, target: Path) -> None:
+        try:
+            await source.run(lambda connection: copy(connection, target))
+        except (sqlite3.Error, OSError) as error:
+            raise LedgerError(
+                f"{self._ledger.name} cannot be copied to {target.name}: {_why(error)}; name a new "
+                "file, in a folder that is there and has room"
+            ) from error
 
     async def _reported(self, work: Awaitable[T]) -> T:
         try:
@@ -266,8 +277,9 @@ class Ledger:
     def _failed(self, error: Exception) -> LedgerError:
         if isinstance(error, LedgerError):
             return error
-        why = error.strerror if isinstance(error, OSError) else error
-        return LedgerError(f"{self._ledger.name} cannot be used: {why}; nothing more is dialled")
+        return LedgerError(
+            f"{self._ledger.name} cannot be used: {_why(error)}; nothing more is dialled"
+        )
 
     def __repr__(self) -> str:
         return f"<Ledger {self._ledger.name}>"
@@ -294,3 +306,7 @@ def _outcome(row: sqlite3.Row) -> Outcome:
                 "program changed it"
             ) from None
     return known(content)
+
+
+def _why(error: Exception) -> object:
+    return error.strerror if isinstance(error, OSError) else error
