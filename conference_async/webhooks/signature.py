@@ -80,8 +80,8 @@ def signed_text(url: str, params: Params | None) -> str:
 def verify(
     url: str,
     params: Params | None,
-    signature: str,
-    tokens: Iterable[str],
+    signature: str | None,
+    tokens: str | Iterable[str],
     *,
     algorithm: Algorithm = Algorithm.HMAC_SHA1,
 ) -> bool:
@@ -94,15 +94,21 @@ def verify(
     Args:
         url: The public URL that the service called, with its query as received.
         params: The decoded form parameters; None where the body is no form.
-        signature: What the request claims.
-        tokens: The auth tokens to accept; several while a token is being replaced.
+        signature: What the request claims; None where it has no such header, which is never right.
+        tokens: The auth token to accept; several while a token is being replaced.
         algorithm: The keyed hash, as bound to the tokens here: never as the request asks.
+
+    Raises:
+        ConfigurationError: A token is empty, so that anybody could sign with it, or no text.
     """
-    claimed = signature.encode("utf-8", "surrogatepass")
+    accepted = _as_tuple(tokens)
+    if not all(map(_is_secret, accepted)):
+        raise ConfigurationError("tokens must be text, and none may be empty")
+    claimed = (signature or "").encode("utf-8", "surrogatepass")
     text = _canonical(params)
     spellings = _spellings(url)
     found = False
-    for token in tokens:
+    for token in accepted:
         for spelling in spellings:
             found |= hmac.compare_digest(_digest(spelling + text, token, algorithm), claimed)
     return found
@@ -177,6 +183,10 @@ def _as_tuple(tokens: str | Iterable[str]) -> tuple[str, ...]:
     return (cast("str", several),) if is_one else tuple(cast("Iterable[str]", several))
 
 
+def _is_secret(secret: object) -> bool:
+    return isinstance(secret, str) and secret != ""
+
+
 def _is_key(key: object) -> bool:
     return isinstance(key, SharedKey) and isinstance(key.secret, str)
 
@@ -211,7 +221,7 @@ class Keys:
             )
         secrets: list[object] = [*self.auth_tokens]
         secrets += [key.secret for key in self.shared_keys.values()]
-        if not secrets or not all(isinstance(each, str) and each for each in secrets):
+        if not secrets or not all(map(_is_secret, secrets)):
             raise ConfigurationError(
                 "webhooks need the account's auth token or a shared key, and none may be empty, or "
                 "anything but text"

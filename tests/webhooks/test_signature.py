@@ -128,8 +128,23 @@ def test_any_of_several_tokens() -> None:
     assert not verify(URL, FORM, sign(URL, FORM, "third"), [])
 
 
-@pytest.mark.parametrize("signature", ["", "é", "\ud800", "RSOYDt4T1cUTdK1PDd93/VVr8B8", "=" * 99])
-def test_odd_signatures(signature: str) -> None:
+def test_one_token_is_no_list_of_letters() -> None:
+    """Each of which would be a token that is soon guessed."""
+    assert verify(URL, FORM, sign(URL, FORM, TOKEN), TOKEN)
+    assert not any(verify(URL, FORM, sign(URL, FORM, letter), TOKEN) for letter in TOKEN)
+
+
+@pytest.mark.parametrize("tokens", ["", ["", TOKEN], None, [None], TOKEN.encode()])
+def test_what_can_be_no_token(tokens: Any) -> None:
+    """With an empty one, as of a variable that is not set, anybody can sign."""
+    with pytest.raises(ConfigurationError, match="tokens must be text, and none may be empty"):
+        verify(URL, FORM, sign(URL, FORM, ""), tokens)
+
+
+@pytest.mark.parametrize(
+    "signature", [None, "", "é", "\ud800", "RSOYDt4T1cUTdK1PDd93/VVr8B8", "=" * 99]
+)
+def test_odd_signatures(signature: str | None) -> None:
     """A claimed signature of any spelling is refused, never an error."""
     assert not verify(URL, FORM, signature, [TOKEN])
 
