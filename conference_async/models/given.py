@@ -30,6 +30,8 @@ _RULE = "validator"
 _NEEDS = "needs"
 _EXTRA = "extra"
 _NO_EXTRA: Mapping[str, object] = MappingProxyType({})
+_KINDS: set[type] = set()
+"""The requests themselves; others are a user's, and made from them."""
 
 
 def request_field(
@@ -65,20 +67,25 @@ class _Shape:
 
     Attributes:
         whole: Whether a request can be made of these, and no others.
+        remade: Whether attrs made a kind of its own of it, which holds what was not given as well,
+            and some fields elsewhere.
         names: The names of the fields, but for `extra`.
         rules: Each field and its name, with what converts it and what judges it.
         needs: Each field that has no effect without another one, and that one.
         values_of: Returns the values of `names`.
     """
 
-    __slots__ = ("names", "needs", "rules", "values_of", "whole")
+    __slots__ = ("names", "needs", "remade", "rules", "values_of", "whole")
 
     def __init__(self, cls: type[attrs.AttrsInstance], names: tuple[str, ...]) -> None:
         every: dict[str, Field] = {each.name: each for each in attrs.fields(cls)}
         needed = {name for name, each in every.items() if each.default is attrs.NOTHING}
-        # A field that a subclass adds is nothing that the service knows.
-        known = [each for each in every.values() if each.name in names and _RULE in each.metadata]
+        # A field that a subclass adds is nothing that the service knows, and one of ours stays
+        # ours with another default.
+        ours = attrs.fields(next(each for each in cls.__mro__ if each in _KINDS))
+        known = [each for each in ours if each.name in names]
         ordered = tuple(each.name for each in known if each.name != _EXTRA)
+        self.remade: bool = attrs.fields(cls) is not ours
         self.whole: bool = needed <= set(names) <= every.keys()
         self.names: tuple[str, ...] = ordered
         self.rules: list[tuple[str, Field, Converter | None, Rule | None]] = [
@@ -106,6 +113,7 @@ def frozen_request(**options: Any) -> Callable[[type[T]], type[T]]:  # noqa: ANN
 
     def decorate(cls: type[T]) -> type[T]:
         made: Any = attrs.frozen(cls, slots=False, eq=False, **options)
+        _KINDS.add(made)
         made.__eq__, made.__hash__ = _equal, _hash
         for field in attrs.fields(made):
             setattr(made, field.name, _NO_EXTRA if field.name == _EXTRA else None)
@@ -136,9 +144,19 @@ def _hash(request: object) -> int:
 
 def given(request: attrs.AttrsInstance) -> Given:
     """Return what a request gives, but for its `extra`."""
-    held = request.__dict__
-    shape = _shape(request.__class__, tuple(held))
+    shape, held = _looked_at(request)
     return shape.names, shape.values_of(held)
+
+
+def _looked_at(request: attrs.AttrsInstance) -> tuple[_Shape, dict[str, Any]]:
+    """Return what a request holds of its fields: its own dictionary, where that is all of it."""
+    cls, held = request.__class__, request.__dict__
+    shape = _shape(cls, tuple(held))
+    if not shape.remade:
+        return shape, held
+    every = {each.name: getattr(request, each.name) for each in attrs.fields(cls)}
+    held = {name: value for name, value in every.items() if value is not None}
+    return _shape(cls, tuple(held)), held
 
 
 def check_given(request: attrs.AttrsInstance) -> None:
@@ -151,10 +169,9 @@ def check_given(request: attrs.AttrsInstance) -> None:
         InvalidParameter: A value is out of its bounds.
         TypeError: A field is missing, or unknown.
     """
-    cls, held = request.__class__, request.__dict__
-    shape = _shape(cls, tuple(held))
-    if not shape.whole:
-        inspect.unwrap(cls.__init__)(request, **held)  # which says what is wrong
+    shape, held = _looked_at(request)
+    if not (shape.whole or shape.remade):
+        inspect.unwrap(request.__class__.__init__)(request, **held)  # which says what is wrong
     for name, field, convert, rule in shape.rules:
         value = held[name]
         if value is None:
@@ -166,6 +183,8 @@ def check_given(request: attrs.AttrsInstance) -> None:
             held[name] = value = plain(value)
         if rule is not None:
             rule(request, field, value)
+        if shape.remade:
+            object.__setattr__(request, name, value)
     for name, needed in shape.needs:
         if name in held and not held.get(needed):
             notify(IgnoredParameter, f"{name} is ignored without {needed}")

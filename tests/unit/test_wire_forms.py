@@ -186,6 +186,16 @@ class Queued(ParticipantChange):
     queue: str = ""
 
 
+@attrs.frozen(kw_only=True)
+class Ours(NewParticipant):
+    """A user's own kind of request, with defaults and a field that must be given."""
+
+    campaign: str
+    from_: str = "+15017122661"
+    timeout: int = 20
+    machine_detection: str = "enable"
+
+
 def test_a_subclass_of_a_request_sends_what_the_request_has() -> None:
     """Methods and fields that a user adds do not stand in the way, and are not sent."""
     plain: dict[str, Any] = {"from_": "+15017122661", "to": "+15558675310", "label": "alice"}
@@ -207,6 +217,31 @@ def test_a_request_that_travelled_is_sent_as_before(
 
     assert encode_form(travel(request)) == encode_form(request)
     assert travel(request) == request
+
+
+@pytest.mark.parametrize(
+    "travel",
+    [lambda request: request, copy.copy, lambda request: pickle.loads(pickle.dumps(request))],
+    ids=["made", "copy", "pickle"],
+)
+def test_what_a_subclass_says_of_a_field_anew_is_sent_and_checked(
+    travel: Callable[[Ours], Ours],
+) -> None:
+    """Another default does not make it the user's own field, whatever way attrs keeps it."""
+    request = travel(Ours(to="+15558675310", campaign="autumn", label="a"))
+
+    assert sent_by(request) == [
+        ("From", "+15017122661"),
+        ("To", "+15558675310"),
+        ("Label", "a"),
+        ("Timeout", "20"),
+        ("MachineDetection", "Enable"),
+    ]
+    assert request.machine_detection == "Enable"
+    assert request == attrs.evolve(request)
+    assert sent_by(attrs.evolve(request, timeout=30))[-2] == ("Timeout", "30")
+    with pytest.raises(InvalidParameter, match="timeout"):
+        attrs.evolve(request, timeout=1)
 
 
 def test_a_request_changed_by_another_sends_what_it_gives() -> None:
