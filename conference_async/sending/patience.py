@@ -102,8 +102,9 @@ class Patience:
             self._ring_at(bound.at)
 
     def rest(self) -> None:
-        """Leave no timer behind, where no more attempts are made."""
-        self._ring_at(math.inf)
+        """Leave no timer behind, where no more attempts are made and none is under way."""
+        if not self.under_way:
+            self._ring_at(math.inf)
 
     def _ring_at(self, at: float) -> None:
         if self._timer is not None:

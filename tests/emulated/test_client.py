@@ -22,11 +22,13 @@ from conference_async import (
     Credentials,
     InvalidParameter,
     NotAuthorized,
+    OutcomeUnknown,
     Priority,
+    RequestTimeout,
     RetryPolicy,
     Unpaced,
 )
-from conference_async.emulator import Emulator
+from conference_async.emulator import Emulator, Fault
 
 FROM = "+15017122661"
 TO = "+15558675310"
@@ -305,6 +307,25 @@ async def test_a_borrowed_session_is_never_closed(emulator: Emulator) -> None:
         assert not session.closed
         with pytest.raises(ConfigurationError, match="trust_env belongs to the session"):
             connect(emulator, session=session, trust_env=True)
+
+
+@pytest.mark.looptime
+async def test_what_a_closed_client_has_under_way_ends_in_its_time(emulator: Emulator) -> None:
+    """A borrowed session goes on, and so do the requests that were sent over it before."""
+    emulator.faults.add(Fault.STALL_BEFORE, on=None, times=None)
+    async with aiohttp.ClientSession() as session:
+        once = RetryPolicy(attempts=1, lookups=1, settled=0)
+        client = connect(emulator, limit=Unpaced(), session=session, timeout=5, retry=once)
+        sent = [dial(client), client.conferences("CF" + "1" * 32).fetch()]
+        tasks = [asyncio.ensure_future(each) for each in sent]
+        await asyncio.sleep(1)
+        await client.aclose()
+
+        unknown, late = await asyncio.gather(*tasks, return_exceptions=True)
+
+    assert isinstance(unknown, OutcomeUnknown)
+    assert isinstance(late, RequestTimeout)
+    assert asyncio.get_running_loop().time() == pytest.approx(5, abs=1e-3)
 
 
 @pytest.mark.looptime
