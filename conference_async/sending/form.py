@@ -1,6 +1,7 @@
 """The form of an attempt, written to the network at most once."""
 
 import asyncio
+import math
 import select
 from collections.abc import Awaitable, Callable
 
@@ -30,6 +31,7 @@ class OneShotForm(aiohttp.Payload):
         form: What to write.
         may_leave: Awaited when nothing is left to do but to write it; False turns it back. What
             it waits for is not a matter of the connection, and counts for no timeout.
+        latest: The instant of the loop's clock by which it is all over even so.
 
     Attributes:
         left_at: When it was handed to the connection, on the loop's clock; None before, as long as
@@ -38,11 +40,17 @@ class OneShotForm(aiohttp.Payload):
         dead_ends: How many connections it was brought to that were dead already.
     """
 
-    def __init__(self, form: bytes, may_leave: Callable[[], Awaitable[bool]] | None = None) -> None:
+    def __init__(
+        self,
+        form: bytes,
+        may_leave: Callable[[], Awaitable[bool]] | None = None,
+        latest: float = math.inf,
+    ) -> None:
         super().__init__(form, content_type=FORM)
         self._size = len(form)
         self._form = form
         self._may_leave = may_leave
+        self._latest = latest
         self._sealed = False
         self.bound: Bound | None = None
         self.turned_back: bool = False
@@ -75,7 +83,7 @@ class OneShotForm(aiohttp.Payload):
             finally:
                 now = time()
                 if bound is not None:
-                    bound.resume(left, now)
+                    bound.resume(min(left, self._latest - now), now)
             if not allowed:
                 self.turned_back = True
                 raise aiohttp.ClientConnectionError("the form may not leave now")

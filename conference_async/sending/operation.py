@@ -243,7 +243,8 @@ class Operation:
         attempt = self.attempt
         form = self.request.form
         if form is not None:
-            attempt.form = OneShotForm(form, may_leave)
+            latest = math.inf if self.deadline_at is None else self.deadline_at
+            attempt.form = OneShotForm(form, may_leave, latest)
         attempt.sent = self._now()
         until, header = self._until(attempt.sent), None
         try:

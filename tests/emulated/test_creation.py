@@ -440,6 +440,28 @@ async def test_a_deadline_in_flight_leaves_the_outcome_unknown(
     assert now() - begun == pytest.approx(4, abs=1e-3)
 
 
+async def test_a_deadline_holds_after_a_wait_at_the_wire(emulator: Emulator) -> None:
+    """That wait counts for no time-out, but the whole call ends when its caller said."""
+
+    async def slow(_label: str | None, _attempt: int) -> None:
+        await asyncio.sleep(5)
+
+    async with paced(emulator, 1) as client:
+        view = client.with_options(before_send=slow)
+        await dial(view.conferences("standup"))
+        emulator.faults.add(Fault.STALL_BEFORE, to=TO)
+        room = view.conferences("standup")
+        others = [asyncio.create_task(dial(room, to=f"+1555867{i:04}")) for i in range(2)]
+        await asyncio.sleep(0)
+
+        with pytest.raises(OutcomeUnknown):
+            await dial(view.with_options(deadline=7.5).conferences("standup"))
+
+        assert now() == pytest.approx(12.5, abs=1e-3)
+        await asyncio.gather(*others)
+    assert emulator.starts == pytest.approx([5, 10, 11], abs=1e-3)
+
+
 async def test_a_deadline_cuts_reconciliation_short(
     client: ConferenceClient, emulator: Emulator
 ) -> None:
