@@ -302,7 +302,6 @@ class Reservations:
                 else:
                     if reservation is None:
                         self._there()
-                        self.alarm.ring()
                         if not self._news:  # nor did any come while the store was asked
                             await self._line_news.sleep(self._loop.time() + _ASK_FOR_LINES)
                         continue
@@ -359,10 +358,11 @@ class Reservations:
         return self._last
 
     def _there(self) -> None:
-        """Note that the store has answered."""
+        """Note that the store has answered, and wake those who waited to know that it is there."""
         if self._gone:
             _log.info("the store of the shared pace is back")
         self._failures, self._answered = 0, self._loop.time()
+        self.alarm.ring()
 
     async def _back_off(self, error: Exception) -> None:
         self._failures += 1

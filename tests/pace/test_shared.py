@@ -139,6 +139,18 @@ async def test_all_processes_together_keep_the_rate(processes: int, cps: float) 
     assert store.calls.count("reserve") <= 64 + processes
 
 
+async def test_whoever_waits_sets_out_as_soon_as_the_store_is_known_to_be_there() -> None:
+    """The first answers are so slow that their slots have passed; the way goes on meanwhile."""
+    limit = SharedLimit(Store(latency=0.08), 30)
+
+    async with limit.turn(Priority.INTERACTIVE, next_ticket()) as turn:
+        await turn.slot()
+
+    assert clock() == instant(0.08)
+    turn.give_back()
+    await limit.aclose()
+
+
 @pytest.mark.parametrize("latency", [0.001, 0.01, 0.05])
 async def test_the_round_trip_costs_no_rate(latency: float) -> None:
     """The next slot is asked for before the last one is used."""
