@@ -11,15 +11,13 @@ import json
 import math
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
-from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
+from typing import Any, Protocol, Self, runtime_checkable
 
 import attrs
 
 from conference_async.pace.contract import SECOND
+from conference_async.pace.slots import Queuing, Reservation
 from conference_async.privacy import described
-
-if TYPE_CHECKING:
-    from conference_async.pace.slots import Queuing, Reservation
 
 LOOK_EVERY = SECOND // 2
 """How often, at most, the processes of an account look at its live calls together."""
@@ -53,7 +51,7 @@ class LineWish:
     can_look: bool = False
     """Whether this process can look at the account's live calls."""
 
-    queuing: "Queuing | None" = None
+    queuing: Queuing | None = None
     """As for `QueueStore.reserve_queued`, if the create is a bulk one. The line is taken all the
     same where the slot is not near yet."""
 
@@ -121,7 +119,7 @@ class LineStore(Protocol):
 
     async def reserve_with_line(
         self, *, cps: float, floor: float, wish: LineWish
-    ) -> "tuple[LineCount, Reservation | None]":
+    ) -> tuple[LineCount, Reservation | None]:
         """Take a line, and the next slot as `SlotStore.reserve` does if there was a line.
 
         It is one atomic step, in one round trip.

@@ -1,9 +1,11 @@
 """The arithmetic of the row that a shared store keeps, to the microsecond."""
 
 import math
+from typing import Any, get_type_hints
 
 import pytest
 
+from conference_async import pace
 from conference_async.errors import ConfigurationError
 from conference_async.pace.contract import SECOND
 from conference_async.pace.slots import (
@@ -16,6 +18,20 @@ from conference_async.pace.slots import (
 )
 
 NOW = 5_000 * SECOND
+OF_A_STORE: list[Any] = [
+    pace.Queuing,
+    pace.LineWish,
+    pace.LineCount,
+    pace.LineNews,
+    pace.LineStore.reserve_with_line,
+    pace.QueueStore.reserve_queued,
+]
+
+
+@pytest.mark.parametrize("told", OF_A_STORE, ids=lambda told: told.__name__)
+def test_what_a_store_is_told_names_types_that_can_be_read(told: Any) -> None:
+    """A store of one's own may put it into words by its types, as cattrs does."""
+    assert get_type_hints(told)
 
 
 def row(**changes: float) -> Pace:
