@@ -48,10 +48,11 @@ _KNOWN = """
 SELECT number_hash, token, campaign, purpose, called_at FROM conference_async_contact
 WHERE account_sid = :account_sid AND number_hash {among} ORDER BY called_at
 """
+# The time is asked for once, as in that of intents.
 _PRUNE = """
 DELETE FROM conference_async_contact WHERE (account_sid, number_hash, token) IN (
     SELECT account_sid, number_hash, token FROM conference_async_contact
-    WHERE called_at <= {now} - {longest} ORDER BY called_at LIMIT 10 {skip})
+    WHERE called_at <= (SELECT {now} - {longest}) ORDER BY called_at LIMIT 10 {skip})
 """
 
 

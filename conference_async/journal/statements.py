@@ -72,10 +72,12 @@ SELECT number_hash, label, conference, call_sid, {now} - sent_at AS sent_ago
 FROM conference_async_intent
 WHERE account_sid = :account_sid AND number_hash {among}
 """
+# The time is asked for once, beside the rows: a clock that may answer each row otherwise is held
+# against all of them, and no index is of use.
 _PRUNE = """
 DELETE FROM conference_async_intent WHERE (account_sid, key) IN (
     SELECT account_sid, key FROM conference_async_intent
-    WHERE changed_at <= {now} - :keep ORDER BY changed_at LIMIT 10 {skip})
+    WHERE changed_at <= (SELECT {now} - :keep) ORDER BY changed_at LIMIT 10 {skip})
 """
 
 

@@ -25,12 +25,14 @@ from conference_async import (
     PostgresJournal,
     State,
 )
+from conference_async.journal import postgres as postgres_module
 from conference_async.journal import sqlite as sqlite_module
 from conference_async.journal.place import journal_at
 from conference_async.postgres.session import Session
 from conference_async.sending.intents import LEASE, Intent
 from conference_async.sqlite.file import SQLiteFile
 from tests.journal.conftest import Books
+from tests.stores.plans import rows_in_vain
 
 FROM, TO = "+15017122661", "+15558675310"
 KEYS = [str(number) for number in range(50)]
@@ -227,6 +229,29 @@ async def test_what_is_too_old_goes_bit_by_bit(books: Books) -> None:
 
     assert counts == [16, 7, 4]
     assert await journal.known(planned(books, "old 0")) is not None
+
+
+async def test_what_is_not_too_old_is_not_looked_at(own_postgres: Any) -> None:
+    """Neither keys nor calls: each create looks for what is, beside all that are remembered."""
+    async with await psycopg.AsyncConnection.connect(own_postgres.where, autocommit=True) as server:
+        await server.execute(
+            """
+            INSERT INTO conference_async_intent (account_sid, key, conference, number_hash,
+                fingerprint, state, token, attempts, sent_at, changed_at, held_until)
+            SELECT 'AC', number::text, '', 0, '', 'placed', '', 1, now, now, 0
+            FROM generate_series(1, 3000) AS number, extract(epoch FROM now()) AS now
+            """
+        )
+        await server.execute(
+            """
+            INSERT INTO conference_async_contact (
+                account_sid, number_hash, token, campaign, called_at)
+            SELECT account_sid, key, key, '', changed_at FROM conference_async_intent
+            """
+        )
+        for prune in (postgres_module._SAID.prune, postgres_module._CONTACTS.prune):
+            statement = postgres_module._spelled(prune)
+            assert await rows_in_vain(server, statement, {"keep": 60.0}) == 0
 
 
 async def test_no_number_is_written_down(tmp_path: Path) -> None:

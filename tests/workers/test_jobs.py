@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
@@ -42,6 +42,7 @@ from conference_async.errors import LedgerError, NotAuthorized
 from conference_async.models import Participant
 from conference_async.postgres.session import Session
 from tests.conftest import run_sql
+from tests.stores.plans import rows_in_vain
 from tests.telemetry.conftest import exported_by
 
 if TYPE_CHECKING:
@@ -317,17 +318,7 @@ async def test_a_look_reads_no_more_of_a_large_campaign_than_of_a_small_one(
     account_sid = scene.emulator.account_sid
     values = Recovery(Session(scene.dsn, greet=None), {account_sid: "q"}, stalled=30)._values
     async with await AsyncConnection.connect(scene.dsn) as database:
-        found = await database.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {recovery._LOOK}", values)
-        [(plans,)] = await found.fetchall()
-
-    assert sum(in_vain(plans[0]["Plan"])) < 10
-
-
-def in_vain(plan: dict[str, Any]) -> Iterator[int]:
-    """Yield how many rows each step of a plan read, and passed by."""
-    yield plan["Actual Loops"] * plan.get("Rows Removed by Filter", 0)
-    for part in plan.get("Plans", ()):
-        yield from in_vain(part)
+        assert await rows_in_vain(database, recovery._LOOK, values) < 10
 
 
 async def test_who_is_in_doubt_is_called_again_if_told(desk: Desk) -> None:
