@@ -60,7 +60,12 @@ def _calls(_instance: object, attribute: "attrs.Attribute[Any]", value: int) -> 
     check_count(attribute.name, value, least=1)
 
 
-def _time(_instance: object, attribute: "attrs.Attribute[Any]", value: object) -> None:
+def check_time(_instance: object, attribute: "attrs.Attribute[Any]", value: object) -> None:
+    """Refuse what is no time within which calls can be limited; for `attrs.field`.
+
+    Raises:
+        ConfigurationError: It is no `datetime.timedelta`, not more than none, or over 366 days.
+    """
     if not isinstance(value, timedelta) or not timedelta() < value <= LONGEST:
         raise ConfigurationError(
             f"{attribute.name} must be a timedelta of at most {LONGEST.days} days, as in "
@@ -68,22 +73,32 @@ def _time(_instance: object, attribute: "attrs.Attribute[Any]", value: object) -
         )
 
 
+def check_purpose(_instance: object, attribute: "attrs.Attribute[Any]", value: object) -> None:
+    """Refuse what is no text where there is a purpose; for `attrs.field`.
+
+    Raises:
+        ConfigurationError: As said.
+    """
+    if value is not None and not isinstance(value, str):
+        raise ConfigurationError(f"{attribute.name} must be text, not {value!r}")
+
+
 @attrs.frozen
 class ContactLimit:
     """At most so many calls to one number in any time so long.
 
     Raises:
-        ConfigurationError: `calls` is less than 1, or `within` is no `datetime.timedelta`, not
-            more than none, or longer than 366 days.
+        ConfigurationError: `calls` is less than 1; `within` is no `datetime.timedelta`, not more
+            than none, or longer than 366 days; or `purpose` is no text.
     """
 
     calls: int = attrs.field(validator=_calls)
     """How many calls there may be, 1 or more."""
 
-    within: timedelta = attrs.field(validator=_time)
+    within: timedelta = attrs.field(validator=check_time)
     """In how long a time, wherever it begins."""
 
-    purpose: str | None = None
+    purpose: str | None = attrs.field(default=None, validator=check_purpose)
     """Only calls of this purpose count, and only those are held back; all calls if not given."""
 
     def holds_for(self, purpose: str | None) -> bool:

@@ -185,7 +185,10 @@ def test_the_first_instant_is_that_of_all_rules_together() -> None:
         ({"hours": [time(9)]}, "hours must be CallingHours"),
         ({"limits": 3}, "limits must be ContactLimit"),
         ({"holidays": [datetime(2026, 1, 1, tzinfo=UTC)]}, "holidays must be days"),
-        ({"gap": 60}, "within must be a timedelta"),
+        ({"holidays": 2026}, "holidays must be days"),
+        ({"holidays": [[2026, 1, 1]]}, "holidays must be days"),
+        ({"gap": 60}, "gap must be a timedelta"),
+        ({"purpose": 5}, "purpose must be text, not 5"),
         ({"assumed_zone": "Mars"}, "assumed_zone: 'Mars' is no time zone"),
     ],
 )
@@ -196,13 +199,18 @@ def test_rules_that_are_none(wrong: dict[str, Any], words: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("calls", "within"),
-    [(0, timedelta(days=1)), (1, timedelta()), (1, timedelta(days=367))],
+    ("wrong", "words"),
+    [
+        ((0, timedelta(days=1)), "calls must be"),
+        ((1, timedelta()), "within must be"),
+        ((1, timedelta(days=367)), "within must be"),
+        ((1, timedelta(days=1), ["sales"]), "purpose must be text"),
+    ],
 )
-def test_limits_that_are_none(calls: int, within: timedelta) -> None:
-    """None are allowed at all, or for longer than calls are remembered."""
-    with pytest.raises(ConfigurationError):
-        ContactLimit(calls, within)
+def test_limits_that_are_none(wrong: tuple[Any, ...], words: str) -> None:
+    """None are allowed at all, or for longer than calls are remembered, or for no purpose."""
+    with pytest.raises(ConfigurationError, match=words):
+        ContactLimit(*wrong)
 
 
 @pytest.mark.parametrize("days", ["mun", "mon-sun-mon", [], ["mon", 2], 3])

@@ -9,7 +9,7 @@ import attrs
 
 from conference_async.dialer.rules.hours import Calendar, CallingHours
 from conference_async.errors import ConfigurationError
-from conference_async.journal.contacts import Contact, ContactLimit
+from conference_async.journal.contacts import Contact, ContactLimit, check_purpose, check_time
 
 UNKNOWN_ZONE = "its time zone is not known: give it in a time_zone column"
 """Why somebody is not called for whom nobody knows what time it is."""
@@ -58,8 +58,8 @@ def _several(what: str, kind: type[T], given: object) -> tuple[T, ...]:
 
 
 def _dates(given: Iterable[object] | date) -> frozenset[date]:
-    days: set[object] = {given} if isinstance(given, date) else set(given)
-    dates = {each for each in days if isinstance(each, date) and not isinstance(each, datetime)}
+    days: list[object] = list(given) if isinstance(given, Iterable) else [given]
+    dates = [each for each in days if isinstance(each, date) and not isinstance(each, datetime)]
     if len(dates) < len(days):
         raise ConfigurationError("holidays must be days, such as date(2026, 12, 25)")
     return frozenset(dates)
@@ -86,10 +86,12 @@ class ContactRules:
     limits: tuple[ContactLimit, ...] = attrs.field(default=(), converter=_limits)
     """How often one number may be called; all of them hold."""
 
-    gap: timedelta | None = None
+    gap: timedelta | None = attrs.field(
+        default=None, validator=attrs.validators.optional(check_time)
+    )
     """The least time between two calls to one number."""
 
-    purpose: str | None = None
+    purpose: str | None = attrs.field(default=None, validator=check_purpose)
     """The purpose of calls whose row names none."""
 
     assumed_zone: str | None = None
@@ -97,7 +99,6 @@ class ContactRules:
     not called where hours or holidays are given and this is not."""
 
     def __attrs_post_init__(self) -> None:
-        _ = self.all_limits
         if self.assumed_zone is not None:
             try:
                 ZoneInfo(self.assumed_zone)
