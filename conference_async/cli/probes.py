@@ -45,7 +45,7 @@ async def probes(
     async def metrics(_request: web.Request) -> web.Response:
         """Give what was measured."""
         if measured is None:
-            text = "nothing is measured: pip install conference-async[prometheus]\n"
+            text = 'nothing is measured: pip install "conference-async[prometheus]"\n'
             return web.Response(status=404, text=text)
         content, kind = measured()
         return web.Response(body=content, headers={"Content-Type": kind})

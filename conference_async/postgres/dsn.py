@@ -46,7 +46,7 @@ def check_dsn(dsn: str, purpose: str) -> None:
         from psycopg.conninfo import conninfo_to_dict
     except ImportError as error:
         raise ConfigurationError(
-            f"{purpose} needs psycopg: pip install conference-async[cluster]"
+            f'{purpose} needs psycopg: pip install "conference-async[cluster]"'
         ) from error
     try:
         parts = {name: str(value) for name, value in conninfo_to_dict(dsn).items()}

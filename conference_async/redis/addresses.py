@@ -26,7 +26,7 @@ def check_url(url: str, purpose: str) -> None:
         from redis.asyncio.connection import parse_url
     except ImportError as error:
         raise ConfigurationError(
-            f"{purpose} needs redis-py: pip install conference-async[redis]"
+            f'{purpose} needs redis-py: pip install "conference-async[redis]"'
         ) from error
     try:
         fits = "\0" not in url and "%00" not in url

@@ -89,6 +89,12 @@ def json_pairs(body: bytes) -> Pairs:
     ]
 
 
+_UNSIGNED = (
+    "its signature is of none of the keys; if the service sent it, they are not this account's, or "
+    "public_url is not the URL that it calls"
+)
+
+
 class Refused(Exception):
     """The request is answered with `status`, and the application does not see it."""
 
@@ -176,7 +182,7 @@ class Admission:
         try:
             event, text = self._checked(query, headers, kind, content or b"")
         except SignatureMismatch:
-            raise Refused(HTTPStatus.FORBIDDEN) from None
+            raise Refused(HTTPStatus.FORBIDDEN, _UNSIGNED) from None
         except ValueError:
             raise Refused(HTTPStatus.BAD_REQUEST) from None
         self._check_age(event, text)

@@ -906,6 +906,19 @@ async def test_after_a_stop_the_counts_are_those_of_the_whole_plan(
     assert [outcome.row for outcome in there] == list(range(1, len(there) + 1))
 
 
+@pytest.mark.parametrize("plan", ["people.csv", Path("people.csv"), [], None])
+async def test_a_plan_of_another_kind_is_refused(client: ConferenceClient, plan: Any) -> None:
+    """By what it should have been, wherever one is taken."""
+    dialer, words = Dialer(client), r"plan must be a Plan, as in Plan.from_csv\('people.csv', "
+    for work in (
+        dialer.preview(plan),
+        dialer.explain(plan, "+15558675310"),
+        anext(dialer.run(plan)),
+    ):
+        with pytest.raises(ConfigurationError, match=words):
+            await work
+
+
 @pytest.mark.parametrize("ledger", ["campaign.db", Path("campaign.db"), 5])
 def test_a_ledger_of_another_kind_is_refused(client: ConferenceClient, ledger: Any) -> None:
     """When it is given, and not in the midst of a run."""

@@ -372,7 +372,7 @@ def test_a_missing_extra_is_named(
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, module, None)
 
-    with pytest.raises(ConfigurationError, match=rf"pip install conference-async\[{extra}\]"):
+    with pytest.raises(ConfigurationError, match=rf'pip install "conference-async\[{extra}\]"'):
         limit("redis://host", 5)
 
 

@@ -17,7 +17,7 @@ from conference_async.dialer.ledger.outcome import Campaign, LedgerStore, Outcom
 from conference_async.dialer.ledger.postgres import PostgresLedger
 from conference_async.dialer.ledger.sqlite import Ledger
 from conference_async.dialer.local.run import Run
-from conference_async.dialer.plan.plan import Plan
+from conference_async.dialer.plan.plan import Plan, check_plan
 from conference_async.dialer.plan.preview import Preview, Tally
 from conference_async.dialer.plan.targets import address_key
 from conference_async.dialer.rules.contact_rules import NO_RULES, ContactRules
@@ -109,6 +109,7 @@ class Dialer:
             ConfigurationError: The plan's source cannot be read, or can be read only once.
             InvalidParameter: Its first line does not name what is needed.
         """
+        check_plan(plan)
         now, wishes = self._executor.clock(), self._wishes
         try:
             preview = await plan.preview(WhyNot(wishes, now, self._contacting(plan.name)))
@@ -130,6 +131,7 @@ class Dialer:
             InvalidParameter: Its first line does not name what is needed.
             LedgerError: The ledger, or the calls that were made, cannot be read.
         """
+        check_plan(plan)
         asked = address_key(to)
         await plan.preview()
         async with aclosing(plan.counted(Tally(), [])) as batches:
@@ -175,6 +177,7 @@ class Dialer:
             NotAuthorized: The account may not call.
             ConferenceError: Something else makes all calls impossible.
         """
+        check_plan(plan)
 
         async def checked() -> Campaign:
             total = await plan.check()

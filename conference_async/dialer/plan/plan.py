@@ -293,3 +293,16 @@ def _check_spread(room_size: int, conference: str | None) -> None:
         raise ConfigurationError(f"room_size must be 1 to {LARGEST_ROOM}, not {room_size!r}")
     if conference is None or is_conference_sid(conference):
         raise ConfigurationError("room_size needs the friendly name of a conference, to number it")
+
+
+def check_plan(plan: object) -> None:
+    """Refuse what is no plan, such as the path of its file.
+
+    Raises:
+        ConfigurationError: As said.
+    """
+    if not isinstance(plan, Plan):
+        raise ConfigurationError(
+            "plan must be a Plan, as in Plan.from_csv('people.csv', ...), not "
+            f"{type(plan).__name__}"
+        )

@@ -12,7 +12,7 @@ from conference_async.bounds import check_count, check_seconds
 from conference_async.client import ConferenceClient
 from conference_async.dialer.ledger.place import split_name
 from conference_async.dialer.ledger.postgres import PostgresLedger
-from conference_async.dialer.plan.plan import Plan
+from conference_async.dialer.plan.plan import Plan, check_plan
 from conference_async.dialer.rules.contact_rules import NO_RULES
 from conference_async.dialer.rules.wishes import Wishes, addresses
 from conference_async.dialer.workers.accounts import Accounts, know, opened
@@ -255,6 +255,7 @@ class ClusterDialer:
         """
         from conference_async.dialer.workers.submission import Order, staged
 
+        check_plan(plan)
         refuse_unknown(options)
         priority = options.get("priority", 0)
         check_count("priority", priority, least=-(2**31))
@@ -381,5 +382,5 @@ class ClusterDialer:
 def _check_queue() -> None:
     if find_spec("procrastinate") is None:
         raise ConfigurationError(
-            "ClusterDialer needs procrastinate: pip install conference-async[cluster]"
+            'ClusterDialer needs procrastinate: pip install "conference-async[cluster]"'
         )
