@@ -16,6 +16,7 @@ from conference_async.client import ConferenceClient
 from conference_async.dialer.ledger.outcome import LedgerStore, Outcome
 from conference_async.dialer.local.dialer import Dialer
 from conference_async.dialer.rules.wishes import ON_THE_LIST
+from conference_async.privacy import mask
 from conference_async.sending.entries import State
 
 _SHOWN = {State.REFUSED, State.UNKNOWN, State.PLANNED}
@@ -27,7 +28,15 @@ _NAMED = 3
 _DISTINCT = 1000
 """How many reasons are counted apart; a service may give one to each target."""
 
-_INSTANT = re.compile(r" until \d.*")
+_OF_ONE = re.compile(
+    r"""^create\ .*?\ with\ label\ (?:'[^']*'|"[^"]*"):\  # the beginning of an unknown outcome
+    | \ at\ \d\d:\d\d:\d\d(?=:)                        # when it was looked for
+    | \ until\ \d.*                                    # when somebody may be called
+    | (?<=\*\*\*)\d+                                   # what is shown of a number
+    """,
+    re.VERBOSE,
+)
+"""The parts of a reason that differ from target to target."""
 
 
 @attrs.frozen(kw_only=True)
@@ -75,13 +84,18 @@ class Ended:
         return f" ({'; '.join([*named, f'{others}: others'] if others else named)})"
 
 
+def common(reason: str) -> str:
+    """Return what a target's reason has in common with those of others, to count them by it."""
+    return _OF_ONE.sub("", mask(reason))
+
+
 async def _reasons(ledger: LedgerStore) -> dict[State, Counter[str]]:
     """Count why targets were not placed."""
     reasons: dict[State, Counter[str]] = {}
     async with aclosing(ledger.outcomes(*_EXPLAINED)) as outcomes:
         async for outcome in outcomes:
             counter = reasons.setdefault(outcome.state, Counter())
-            reason = _INSTANT.sub("", outcome.reason or "no reason is known")
+            reason = common(outcome.reason or "no reason is known")
             counter[reason if reason in counter or len(counter) < _DISTINCT else "others"] += 1
     return reasons
 

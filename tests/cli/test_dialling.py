@@ -10,16 +10,18 @@ import sys
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 import pytest
 
-from conference_async import State
+from conference_async import OutcomeUnknown, State
 from conference_async.cli.resuming import how_to_go_on, how_to_watch
-from conference_async.cli.runs import Ended
+from conference_async.cli.runs import Ended, common
 from conference_async.dialer.rules.wishes import ON_THE_LIST
 from conference_async.emulator import Emulator, Fault, Script
+from conference_async.looks import Look
 
 Files: TypeAlias = Callable[[], list[str]]
 
@@ -160,6 +162,29 @@ def test_the_code_says_the_worst(
     """Ctrl-C goes before doubt, doubt before refusals, and those who are left count too."""
     ended = Ended(counts=Counter(counts), stopped=stopped, left=left)
     assert (ended.code, str(ended)) == (code, words)
+
+
+def _unknown(number: int, label: str) -> str:
+    look = Look(where="label", at=datetime(2026, 1, 1, 9, 0, number, tzinfo=UTC), held="absent")
+    what = f"create in 'hall-{number}' with label {f'{label}{number}'!r}: the service answered 500"
+    return str(OutcomeUnknown(what, conference="hall", label=label, attempts=1, evidence=[look]))
+
+
+@pytest.mark.parametrize(
+    ("reason_of", "words"),
+    [
+        (partial(_unknown, label="p"), "the service answered 500. Looked for its label: "),
+        (partial(_unknown, label="p's: "), "the service answered 500. Looked for its label: "),
+        ("The number +155586753{} is not valid".format, "The number *** is not valid"),
+        ("outside calling hours until {} Jan 09:00 UTC".format, "outside calling hours"),
+    ],
+)
+def test_reasons_are_counted_by_what_they_have_in_common(
+    reason_of: Callable[[int], str], words: str
+) -> None:
+    """A thousand people whom one fault concerns are no thousand reasons."""
+    assert common(reason_of(10)) == common(reason_of(11))
+    assert common(reason_of(10)).startswith(words)
 
 
 def test_the_last_line_names_the_reasons() -> None:
