@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 
+from conference_async.errors import ConfigurationError
 from conference_async.postgres.connection import Connection
 from conference_async.postgres.refusals import never
 from conference_async.postgres.silence import within
@@ -53,11 +54,25 @@ def connections_to(
         greet: As for `Connection`; of a pool of yours, awaited once.
 
     Raises:
-        ConfigurationError: The extra ``cluster`` is not installed, or the string is not one.
+        ConfigurationError: The extra ``cluster`` is not installed, or it is neither such a string
+            nor such a pool.
     """
     if isinstance(where, str):
         return _Shared(where, silence=silence, purpose=purpose, greet=greet)
+    if not _is_pool(where):
+        raise ConfigurationError(
+            f"{purpose} needs a connection string like postgresql://host/database, or an "
+            f"AsyncConnectionPool, not {type(where).__name__}"
+        )
     return _Yours(where, silence=silence, purpose=purpose, greet=greet)
+
+
+def _is_pool(given: object) -> bool:
+    try:
+        from psycopg_pool import AsyncConnectionPool
+    except ImportError:
+        return False
+    return isinstance(given, AsyncConnectionPool)
 
 
 class _Pool:

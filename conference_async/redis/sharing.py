@@ -47,12 +47,25 @@ def connections_to(
         purpose: As for `Connection`.
 
     Raises:
-        ConfigurationError: The extra ``redis`` is not installed, the URL is not one, or the client
-            makes text of what it reads.
+        ConfigurationError: The extra ``redis`` is not installed, it is neither such a URL nor such
+            a client, or the client makes text of what it reads.
     """
     if isinstance(where, str):
         return _Shared(where, silence=silence, purpose=purpose)
+    if not _is_client(where):
+        raise ConfigurationError(
+            f"{purpose} needs a URL like redis://host:6379/0, or a client of redis.asyncio, not "
+            f"{type(where).__name__}"
+        )
     return _Yours(where, silence=silence, purpose=purpose)
+
+
+def _is_client(given: object) -> bool:
+    try:
+        from redis.asyncio import Redis, RedisCluster
+    except ImportError:
+        return False
+    return isinstance(given, Redis | RedisCluster)
 
 
 class _Shared:

@@ -52,6 +52,16 @@ class Algorithm(StrEnum):
         return self.removeprefix("HMAC_").lower()
 
 
+def _algorithm(given: Algorithm) -> Algorithm:
+    """Return what is named by its word too, as settings of an application have it."""
+    try:
+        return Algorithm(given)
+    except ValueError:
+        raise ConfigurationError(
+            f"algorithm must be {' or '.join(Algorithm)}, not {given!r}"
+        ) from None
+
+
 def sign(
     url: str, params: Params | None, token: str, *, algorithm: Algorithm = Algorithm.HMAC_SHA1
 ) -> str:
@@ -117,7 +127,7 @@ def verify(
 def _digest(text: str, token: str, algorithm: Algorithm) -> bytes:
     # Half a surrogate pair can come in by a header or a test; it must not break the check.
     message = text.encode("utf-8", "surrogatepass")
-    return b64encode(hmac.digest(token.encode(), message, algorithm.hash_name))
+    return b64encode(hmac.digest(token.encode(), message, _algorithm(algorithm).hash_name))
 
 
 def _canonical(params: Params | None) -> str:
@@ -158,7 +168,7 @@ class SharedKey:
     secret: str = attrs.field(repr=False)
     """The key's secret."""
 
-    algorithm: Algorithm = Algorithm.HMAC_SHA256
+    algorithm: Algorithm = attrs.field(default=Algorithm.HMAC_SHA256, converter=_algorithm)
     """The algorithm that the key signs with; a request that claims another one is refused."""
 
     def __reduce__(self) -> NoReturn:

@@ -926,3 +926,5 @@ def test_a_ledger_of_another_kind_is_refused(client: ConferenceClient, ledger: A
         Dialer(client, ledger=ledger)
     with pytest.raises(ConfigurationError, match="dials with a ConferenceClient, not with"):
         Dialer(ledger)
+    with pytest.raises(ConfigurationError, match="rules must be a ContactRules, not NoneType"):
+        Dialer(client, rules=None)  # type: ignore[arg-type]  # the mistake

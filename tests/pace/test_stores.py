@@ -22,6 +22,7 @@ import attrs
 import psycopg
 import pytest
 import redis
+from psycopg_pool import ConnectionPool
 
 from conference_async.errors import ConfigurationError
 from conference_async.pace.contract import SECOND
@@ -355,6 +356,32 @@ def test_a_place_that_is_none_is_refused_at_once(
 
     assert "secret" not in str(caught.value)
     assert caught.value.__cause__ is None
+
+
+@pytest.mark.parametrize("installed", [True, False])
+@pytest.mark.parametrize(
+    ("limit", "module", "given", "kind"),
+    [
+        (RedisLimit, "redis.asyncio", None, "NoneType"),
+        (RedisLimit, "redis.asyncio", redis.Redis(), "Redis"),
+        (PostgresLimit, "psycopg_pool", None, "NoneType"),
+        (PostgresLimit, "psycopg_pool", ConnectionPool(open=False), "ConnectionPool"),
+    ],
+)
+def test_what_is_no_place_at_all_is_refused_at_once(
+    limit: Callable[[Any, float], SharedLimit],
+    module: str,
+    given: object,
+    kind: str,
+    installed: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A variable that is not set, or what is not awaited: creates would wait for it without end."""
+    if not installed:
+        monkeypatch.setitem(sys.modules, module, None)
+
+    with pytest.raises(ConfigurationError, match=f"{limit.__name__} needs a .*, not {kind}$"):
+        limit(given, 5)
 
 
 @pytest.mark.parametrize(

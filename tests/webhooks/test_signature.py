@@ -128,6 +128,17 @@ def test_any_of_several_tokens() -> None:
     assert not verify(URL, FORM, sign(URL, FORM, "third"), [])
 
 
+def test_an_algorithm_may_be_named_by_its_word() -> None:
+    """As an application's settings have it; another word is told when it is given."""
+    strong = sign(URL, FORM, TOKEN, algorithm=cast("Algorithm", "HMAC_SHA256"))
+    key = SharedKey(secret=TOKEN, algorithm=cast("Algorithm", "HMAC_SHA256"))
+
+    assert key == SharedKey(secret=TOKEN)
+    assert verify(URL, FORM, strong, TOKEN, algorithm=key.algorithm)
+    with pytest.raises(ConfigurationError, match="must be HMAC_SHA1 or HMAC_SHA256, not 'sha1'"):
+        SharedKey(secret=TOKEN, algorithm=cast("Algorithm", "sha1"))
+
+
 def test_one_token_is_no_list_of_letters() -> None:
     """Each of which would be a token that is soon guessed."""
     assert verify(URL, FORM, sign(URL, FORM, TOKEN), TOKEN)

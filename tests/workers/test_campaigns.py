@@ -248,6 +248,8 @@ async def test_a_worker_has_at_least_one_target_in_hand(scene: "Scene", people: 
     for concurrency in (0, "x", 2.5):
         with pytest.raises(ConfigurationError, match="concurrency must be 1 or more"):
             ClusterDialer(scene.dialer._client, scene.dsn, concurrency=concurrency)  # type: ignore[arg-type]  # the mistake
+    with pytest.raises(ConfigurationError, match="dials with a ConferenceClient, or those of"):
+        ClusterDialer(None, scene.dsn)  # type: ignore[arg-type]  # the mistake
     with pytest.raises(ConfigurationError, match="stalled must be more than 0 seconds"):
         scene.dialer.tasks(stalled=0)
     with pytest.raises(ConfigurationError, match="priority must be"):

@@ -47,10 +47,10 @@ def _callable(_instance: object, attribute: Field, value: object) -> None:
         raise ConfigurationError(f"{attribute.name} must be an async function, not {value!r}")
 
 
-def _one_of(kind: type[T]) -> Callable[[object, Field, T | None], None]:
+def _one_of(kind: type[T], *, or_none: bool = True) -> Callable[[object, Field, T | None], None]:
     def check(_instance: object, attribute: Field, value: object) -> None:
         """Refuse what is of another kind."""
-        if value is not None and not isinstance(value, kind):
+        if not (isinstance(value, kind) or (or_none and value is None)):
             raise ConfigurationError(
                 f"{attribute.name} must be a {kind.__name__}, not {type(value).__name__}"
             )
@@ -196,7 +196,9 @@ class Wishes:
     redial: Redial | None = attrs.field(default=None, validator=_one_of(Redial))
     do_not_call: frozenset[str] = frozenset()
     hours: CallingHours | None = attrs.field(default=None, validator=_one_of(CallingHours))
-    rules: ContactRules = attrs.field(default=NO_RULES, validator=_one_of(ContactRules))
+    rules: ContactRules = attrs.field(
+        default=NO_RULES, validator=_one_of(ContactRules, or_none=False)
+    )
     quorum: Quorum | None = attrs.field(default=None, validator=_one_of(Quorum))
 
     contact: ContactRules = attrs.field(init=False, eq=False, repr=False)

@@ -104,8 +104,8 @@ class ClusterDialer:
             notifications. Where they do not come through, workers look for jobs every second.
 
     Raises:
-        ConfigurationError: The extra ``cluster`` is not installed, the string is not one, or
-            `concurrency` is less than 1.
+        ConfigurationError: The extra ``cluster`` is not installed, the string is not one,
+            `concurrency` is less than 1, or `client` is none and yields none.
     """
 
     def __init__(
@@ -116,6 +116,11 @@ class ClusterDialer:
         concurrency: int | None = None,
         direct: str | None = None,
     ) -> None:
+        if not isinstance(client, ConferenceClient) and not callable(client):
+            raise ConfigurationError(
+                "a ClusterDialer dials with a ConferenceClient, or those of an async generator "
+                f"function, not with {type(client).__name__}"
+            )
         dsn, _ = split_name(dsn)
         if concurrency is not None:
             check_count("concurrency", concurrency)
