@@ -33,7 +33,7 @@ from conference_async.sending.register import Remembered
 from conference_async.sqlite.commits import Commits
 from conference_async.sqlite.file import SQLiteFile
 from conference_async.sqlite.handle import absolute
-from conference_async.sqlite.refusals import never
+from conference_async.sqlite.refusals import never, words
 from conference_async.sqlite.schema import Schema, make_durable
 
 _SCHEMA = Schema(application=0x43664A6E, scripts=(TABLE, CONTACTS))  # "CfJn"
@@ -167,8 +167,7 @@ class Journal:
             return error
         if (refusal := never(error, self._name)) is not None:
             return refusal
-        why = error.strerror if isinstance(error, OSError) else error
-        return LedgerError(f"{self._name} cannot be used: {why}; nothing more is dialled")
+        return LedgerError(f"{self._name} cannot be used: {words(error)}; nothing more is dialled")
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
         connection.row_factory = sqlite3.Row

@@ -41,14 +41,29 @@ def never(error: BaseException, purpose: str) -> ConfigurationError | None:
         error: What SQLite or the system raised.
         purpose: What the file is for, as the beginning of a sentence.
     """
-    if isinstance(error, OSError):
-        found, said = _BY_NUMBER.get(error.errno), error.strerror
-    elif isinstance(error, sqlite3.Error):
-        code = getattr(error, "sqlite_errorcode", 0)
-        moved = code == sqlite3.SQLITE_READONLY_DBMOVED
-        found, said = None if moved else _BY_CODE.get(code & _PRIMARY), str(error)
-    else:
+    found = _remedy(error)
+    if found is None:
         return None
-    return (
-        None if found is None else ConfigurationError(f"{purpose} cannot be used: {said}; {found}")
-    )
+    return ConfigurationError(f"{purpose} cannot be used: {words(error)}; {found}")
+
+
+def place_or_right(error: BaseException) -> str | None:
+    """Return what is to be done about where a file is, or who may use it; None if that is right.
+
+    What a file holds is another matter: to name another one, or an older copy, forgets calls.
+    """
+    found = _remedy(error)
+    return None if found == _OTHER else found
+
+
+def words(error: BaseException) -> str:
+    """Return what SQLite or the system says of an error."""
+    return str(error.strerror if isinstance(error, OSError) else error)
+
+
+def _remedy(error: BaseException) -> str | None:
+    if isinstance(error, OSError):
+        return _BY_NUMBER.get(error.errno)
+    code = getattr(error, "sqlite_errorcode", 0)
+    moved = code == sqlite3.SQLITE_READONLY_DBMOVED
+    return None if moved else _BY_CODE.get(code & _PRIMARY)

@@ -428,10 +428,10 @@ async def test_a_full_disk_is_one_clear_error(path: Path) -> None:
 
 
 async def test_a_file_that_is_no_database_is_refused(path: Path) -> None:
-    """And left as it is."""
+    """And left as it is. Nobody is told to name another one, which would know of no call."""
     written = write(path, b"to\n" * 100)
 
-    with pytest.raises(LedgerError, match="file is not a database"):
+    with pytest.raises(LedgerError, match=r"file is not a database; nothing more is dialled$"):
         async with Ledger(path):
             pass
     assert read(path) == written
@@ -492,8 +492,8 @@ async def test_a_ledger_that_could_not_be_opened_can_be_opened_later(tmp_path: P
     ledger = Ledger(tmp_path / "later" / "campaign.db")
     with pytest.raises(
         LedgerError,
-        match=r"^the ledger campaign\.db cannot be used: No such file or directory; nothing more "
-        r"is dialled$",
+        match=r"^the ledger campaign\.db cannot be used: No such file or directory; name a file "
+        r"in a folder that is there$",
     ):
         await ledger.__aenter__()
     (tmp_path / "later").mkdir()

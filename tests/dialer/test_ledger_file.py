@@ -345,7 +345,8 @@ async def test_a_folder_is_no_ledger(tmp_path: Path) -> None:
         (pipe, "it is a device or a pipe, not a file"),
         (tmp_path / "missing" / "campaign.db", "No such file or directory"),
     ):
-        with pytest.raises(LedgerError, match=f"cannot be used: {why}; nothing more is dialled$"):
+        advice = "name a file in a folder that is there"
+        with pytest.raises(LedgerError, match=f"cannot be used: {why}; {advice}$"):
             async with Ledger(where):
                 pass
     assert stat.S_IMODE(pipe.stat().st_mode) == 0o666

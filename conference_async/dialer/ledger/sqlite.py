@@ -27,6 +27,7 @@ from conference_async.sending.entries import State
 from conference_async.sqlite.commits import Commits
 from conference_async.sqlite.file import SQLiteFile
 from conference_async.sqlite.handle import absolute, copy
+from conference_async.sqlite.refusals import place_or_right, words
 
 _PAGE = 500
 _TIMES = ("sent_at", "ended_at", "earliest", "latest")
@@ -258,8 +259,8 @@ class Ledger:
             await source.run(lambda connection: copy(connection, target))
         except (sqlite3.Error, OSError) as error:
             raise LedgerError(
-                f"{self._ledger.name} cannot be copied to {target.name}: {_why(error)}; name a new "
-                "file, in a folder that is there and has room"
+                f"{self._ledger.name} cannot be copied to {target.name}: {words(error)}; "
+                "name a new file, in a folder that is there and has room"
             ) from error
 
     async def _reported(self, work: Awaitable[T]) -> T:
@@ -277,9 +278,8 @@ class Ledger:
     def _failed(self, error: Exception) -> LedgerError:
         if isinstance(error, LedgerError):
             return error
-        return LedgerError(
-            f"{self._ledger.name} cannot be used: {_why(error)}; nothing more is dialled"
-        )
+        advice = place_or_right(error) or "nothing more is dialled"
+        return LedgerError(f"{self._ledger.name} cannot be used: {words(error)}; {advice}")
 
     def __repr__(self) -> str:
         return f"<Ledger {self._ledger.name}>"
@@ -306,7 +306,3 @@ def _outcome(row: sqlite3.Row) -> Outcome:
                 "program changed it"
             ) from None
     return known(content)
-
-
-def _why(error: Exception) -> object:
-    return error.strerror if isinstance(error, OSError) else error
