@@ -5,7 +5,7 @@ from typing import Any, Literal
 import attrs
 
 from conference_async.conferences import ConferenceHandle
-from conference_async.errors import NotAnswered
+from conference_async.errors import ConfigurationError, NotAnswered
 from conference_async.models import NewParticipant, Participant
 from conference_async.waiting.call_view import CallView
 from conference_async.waiting.goals import Waits
@@ -38,9 +38,12 @@ async def dial_and_wait(
 
     Raises:
         CallOver: Busy, not answered, failed, canceled.
+        ConfigurationError: `until` is neither; nobody is dialled.
         NotAnswered: None of it happened in time; its `view` has the call's SID.
         ConferenceError: What `Participants.create` raises.
     """
+    if until not in ("answered", "joined"):
+        raise ConfigurationError(f"until must be 'answered' or 'joined', not {until!r}")
     placed = await room.participants.create(with_callbacks(room, new, calls), once=once)
     wait = calls.joined if until == "joined" else calls.answered
     try:

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Protocol
 
 from conference_async.bounds import check_seconds
-from conference_async.plain_functions import check_plain, failure_of, finished
+from conference_async.plain_functions import check_callable, check_plain, failure_of, finished
 from conference_async.privacy import mask, printable
 from conference_async.webhooks.events import Event
 from conference_async.webhooks.subscriptions import Fanout, Subscription
@@ -66,6 +66,7 @@ class Listeners:
         self, callback: Callable[[Event], Awaitable[object]], *, buffer: int, grace: float
     ) -> AsyncGenerator[None]:
         """Await `callback` with every event; see `Receiver.subscribe`."""
+        check_callable("subscribe", callback)
         check_seconds("grace", grace)
         events = self.events(buffer)
         delivery = asyncio.create_task(_deliver(events, callback))

@@ -193,6 +193,27 @@ async def test_what_can_never_be_is_refused(client: ConferenceClient, emulator: 
             await bridge(stranger.conferences("incident"), [[person(1)]], humans=1)
 
 
+async def test_what_an_application_raises_is_not_hidden(
+    client: ConferenceClient, emulator: Emulator
+) -> None:
+    """Nobody is left ringing for it, and those who joined stay."""
+    emulator.script("0001", Script(after=1.0))
+    emulator.script("0002", Script(outcome="no_answer"))
+
+    async def before_send(label: str | None, _: int) -> None:
+        if label == "p3":
+            await asyncio.sleep(5)
+            raise KeyError(label)
+
+    room = client.with_options(before_send=before_send).conferences("incident")
+
+    with pytest.raises(KeyError, match="p3"):
+        await bridge(room, [[person(number) for number in (1, 2, 3)]], humans=3)
+
+    assert now() == 5.1  # at thirty calls a second it sets out behind the two others
+    assert here(emulator) == ["p1"]
+
+
 @pytest.mark.sized
 @pytest.mark.parametrize("seed", range(MIXES))
 async def test_random_mixes(client: ConferenceClient, emulator: Emulator, seed: int) -> None:

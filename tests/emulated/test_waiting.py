@@ -185,6 +185,14 @@ class TestCallbacks:
         with pytest.raises(NotAnswered, match="not joined within 9 s, and its status is in-pro"):
             await dial_and_wait(room, new, calls=calls, timeout=9, until="joined")
 
+    async def test_what_cannot_be_waited_for(
+        self, room: ConferenceHandle, calls: Calls, emulator: Emulator
+    ) -> None:
+        """A misspelt goal is told before anybody is dialled."""
+        with pytest.raises(ConfigurationError, match="'answered' or 'joined', not 'join'"):
+            await dial_and_wait(room, ALICE, calls=calls, timeout=9, until="join")  # type: ignore[arg-type]  # as meant
+        assert emulator.ring_counts == {}
+
     async def test_who_picked_up(
         self, room: ConferenceHandle, calls: Calls, emulator: Emulator
     ) -> None:

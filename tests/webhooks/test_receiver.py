@@ -922,6 +922,12 @@ class TestLife:
                 async with hooks.subscribe(lambda _: asyncio.sleep(0), **options):
                     pytest.fail("opened")
 
+    async def test_no_callback(self) -> None:
+        """What cannot be called would fail on every event."""
+        with pytest.raises(ConfigurationError, match="subscribe must be a function, not NoneType"):
+            async with receiver().subscribe(None):  # type: ignore[arg-type]  # as meant
+                pytest.fail("opened")
+
     def test_a_loop_that_was_stopped(self) -> None:
         """Requests that wait in a loop which is gone are in nobody's way in the next."""
         hooks = receiver(patience=60)

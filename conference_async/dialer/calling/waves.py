@@ -103,6 +103,7 @@ async def bridge(
 
     Raises:
         ConfigurationError: A number is out of its bounds, or fewer people are given than wanted.
+        Exception: What a function of yours raised, such as `before_send`; nobody is left ringing.
     """
     check_count("humans", humans)
     check_seconds("wave_every", wave_every, zero=False)
@@ -234,6 +235,8 @@ class _Ringing:
             self._error = error
         except ConferenceError as error:
             self._not_reached.append(NotReached(to=new.to, label=new.label, error=error))
+        except Exception as error:  # noqa: BLE001 -- the application's: raised once all is hung up
+            self._error = error
         finally:
             decided()
 
