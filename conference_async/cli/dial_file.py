@@ -16,7 +16,13 @@ from conference_async.cli.output import Output
 from conference_async.cli.plans import PlanOptions, Surroundings
 from conference_async.cli.reach import Reach
 from conference_async.cli.rehearsing import Rehearsed
-from conference_async.cli.resuming import CommandLine, discard, how_to_go_on, how_to_watch
+from conference_async.cli.resuming import (
+    CommandLine,
+    discard,
+    how_to_decide,
+    how_to_go_on,
+    how_to_watch,
+)
 from conference_async.cli.rules import Rules
 from conference_async.cli.runs import Follower
 from conference_async.client import ConferenceClient
@@ -174,8 +180,13 @@ async def _submit(
         showing.show(_noted(preview, rules), mask(ledger), submission.missing)
         if (code := await showing.agreed(preview)) is not None:
             return code
-        new = await submission.enter()
-    name = name or plan.name
+        name = name or plan.name
+        try:
+            new = await submission.enter()
+        except BaseException:
+            if submission.begun:
+                print(how_to_decide(dsn, name), file=sys.stderr)
+            raise
     said = f"{new} submitted to the workers of the campaign {name} (in a URL: #{quote(name)})"
     showing.output.done(said, submitted=str(new), campaign=name)
     if hint := how_to_watch(dsn, name):

@@ -61,7 +61,20 @@ def how_to_go_on(ledger: str) -> str:
 
 
 def how_to_watch(dsn: str, name: str) -> str | None:
-    """Return what watches a campaign of workers, as a line for a shell; None if it holds a secret.
+    """Return what watches a campaign of workers, for a shell; None if it holds a secret."""
+    url = _url_of(dsn, name)
+    return None if url is None else f"To watch it:\n  {_line('status', '--watch', url)}"
+
+
+def how_to_decide(dsn: str, name: str) -> str:
+    """Return what becomes of a campaign of which workers have a part, and how to give that up."""
+    told = "Workers may have a part of it, and call that. For the rest, run the same command again."
+    url = _url_of(dsn, name)
+    return told if url is None else f"{told} To give it up:\n  {_line('cancel', url)}"
+
+
+def _url_of(dsn: str, name: str) -> str | None:
+    """Return a campaign's URL; None if it holds what is not to be shown.
 
     The password is left out: libpq reads it from PGPASSWORD or ~/.pgpass, too.
     """
@@ -72,7 +85,7 @@ def how_to_watch(dsn: str, name: str) -> str | None:
     if _shown("status", f"{scheme}://{place}") is None:
         return None
     login = f"{user.partition(':')[0]}@" if user else ""
-    return f"To watch it:\n  {_line('status', '--watch', f'{scheme}://{login}{place}')}"
+    return f"{scheme}://{login}{place}"
 
 
 def _line(command: str, *arguments: str) -> str:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import pytest
 
 from conference_async import OutcomeUnknown, State
-from conference_async.cli.resuming import how_to_go_on, how_to_watch
+from conference_async.cli.resuming import how_to_decide, how_to_go_on, how_to_watch
 from conference_async.cli.runs import Ended, common
 from conference_async.dialer.rules.wishes import ON_THE_LIST
 from conference_async.emulator import Emulator, Fault, Script
@@ -501,6 +501,9 @@ def test_what_watches_holds_no_secret(dsn: str, says: str | None) -> None:
     assert (told is None) == (says is None)
     assert says is None or says in str(told)
     assert "ss@" not in str(told)
+    decide = how_to_decide(dsn, "to all")
+    assert ("campaign cancel" in decide) == (says is not None)
+    assert "ss@" not in decide
 
 
 async def test_ctrl_c_twice_does_not_wait(

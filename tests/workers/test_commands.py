@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 import pytest
 from blockbuster import BlockBuster
+from psycopg import AsyncConnection
 
 from conference_async.emulator import Emulator
 from tests.workers.conftest import shell_on
@@ -120,6 +121,38 @@ async def test_submitting_again_follows_the_file(
     assert (known["planned"], known["skipped"]) == (4, 2)
     told = await command(emulator, *dial, "--ledger", place, "--keep-missing", code=2)
     assert "are for --submit" in told
+
+
+async def test_a_submission_that_is_interrupted_says_what_workers_have(
+    emulator: Emulator, postgres_server: str, tmp_path: Path
+) -> None:
+    """They call what they have: whoever stopped it may have meant that nobody be called."""
+    people, name = tmp_path / "people.csv", uuid.uuid4().hex
+    people.write_text("to\n+15558675310\n")
+    dial = ("dial", str(people), "--conference", "standup", "--from", "+15017122661")
+    place = f"{postgres_server}#{name}"
+    await command(emulator, "cluster", "set-up", "--ledger", postgres_server)
+    waits = (
+        "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+        " AND query ~ 'conference_async_staged'"
+    )
+    async with (
+        await AsyncConnection.connect(postgres_server) as holder,
+        await AsyncConnection.connect(postgres_server, autocommit=True) as observer,
+    ):
+        await holder.execute("LOCK TABLE conference_async_outcome IN EXCLUSIVE MODE")
+        shell = shell_on(emulator)
+        submitting = await shell.start(*dial, "--ledger", place, "--submit")
+        while not (await observer.execute(waits)).rowcount:  # noqa: ASYNC110 -- another process
+            await asyncio.sleep(0.02)
+        submitting.send_signal(signal.SIGINT)
+        await holder.rollback()
+        ended = await shell.end(submitting)
+
+    assert ended.code == 130
+    assert "Workers may have a part of it" in ended.err
+    assert "conference-async campaign cancel 'postgresql://" in ended.err
+    assert f"#{name}'" in ended.err
 
 
 async def test_workers_need_a_database(emulator: Emulator, tmp_path: Path) -> None:

@@ -157,11 +157,13 @@ class Submission:
         preview: The plan in numbers; None for one that can be read only once, which is read when
             it is entered.
         missing: How many were submitted before, are not called yet and are in the plan no more.
+        begun: Whether workers may have some of it: it is being entered, or was.
     """
 
     def __init__(self, plan: Plan, ledger: PostgresLedger, staging: Staging, order: Order) -> None:
         self.preview: Preview | None = None
         self.missing: int = 0
+        self.begun: bool = False
         self._plan = plan
         self._ledger = ledger
         self._staging = staging
@@ -212,6 +214,7 @@ class Submission:
         campaign = Campaign(name=plan.name, account_sid=order.account_sid, total=total)
         await self._staging.check()
         await ledger.begin(campaign, priority=order.priority, wishes=order.wishes)
+        self.begun = True
         try:
             made = await (self._read_and_enter() if self.preview is None else self._enter_all())
         finally:
