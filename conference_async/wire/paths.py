@@ -98,4 +98,6 @@ def _participants(account_sid: str, conference: str) -> str:
 
 def _segment(text: str) -> str:
     # SIDs and most labels hold nothing to encode, which takes longer to find out than this.
-    return text if text.isalnum() and text.isascii() else quote(text, safe="")
+    if text.isalnum() and text.isascii():
+        return text
+    return quote(text, safe="", errors="surrogatepass")  # a reply may give anything for a SID

@@ -13,6 +13,7 @@ from conference_async import (
     ConferenceClient,
     ConferenceError,
     ConferenceHandle,
+    ConferenceNotFound,
     ConnectionFailed,
     Credentials,
     NotAuthorized,
@@ -378,6 +379,28 @@ async def test_whatever_is_repeated_comes_back_when_the_service_says(
     assert [event.sent_at - told[0].sent_at for event in told] == pytest.approx(
         [0, waited], abs=1e-3
     )
+
+
+@pytest.mark.parametrize("sid", ["\ud800", "?", "x/y", "é"])
+async def test_what_a_reply_gives_for_a_sid_may_be_anything(sid: str, serve: Serve) -> None:
+    """It is nobody's, and what asks with it says so."""
+
+    async def odd(request: web.BaseRequest) -> web.Response:
+        if request.method == "POST":
+            return web.json_response({"call_sid": "CA" + "1" * 32, "conference_sid": sid})
+        if request.path.endswith("/Conferences.json"):
+            return web.json_response({"conferences": [{"sid": sid, "friendly_name": "standup"}]})
+        return web.json_response({"code": 20404}, status=404)
+
+    room = (await serve(odd)).conferences("standup")
+
+    for opened in (False, True):
+        with pytest.raises(ConferenceNotFound):
+            await room.fetch()
+        with pytest.raises(ParticipantNotFound):
+            await room.participants("alice").fetch()
+        if not opened:
+            assert (await room.participants.create(from_=FROM, to=TO)).conference_sid == sid
 
 
 async def test_what_may_not_come_back_before_its_deadline_ends_at_once(serve: Serve) -> None:
