@@ -15,13 +15,14 @@ code meaning
 ==== =========================================================================================
 """
 
+import errno
 import os
 import sys
 import textwrap
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from shutil import get_terminal_size
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, TextIO, get_origin
 
 from conference_async.cautions import ConferenceWarning
 from conference_async.cli.reader import heard, tell
@@ -109,17 +110,21 @@ def cannot_listen(host: str, port: int, error: OSError) -> ConfigurationError:
     # A resolver's numbers are below zero, and its words its own.
     number = error.errno or 0
     reason = os.strerror(number) if number > 0 else error.strerror
-    return ConfigurationError(
-        f"cannot listen on {host}, port {port}: {reason}; port 0 takes a free one"
-    )
+    of_the_port = number in {errno.EADDRINUSE, errno.EACCES}
+    advice = "port 0 takes a free one" if of_the_port else "give an address of this machine"
+    return ConfigurationError(f"cannot listen on {host}, port {port}: {reason}; {advice}")
 
 
 def _misused(error: "CycloptsError") -> str:
-    from cyclopts import UnusedCliTokensError
+    from cyclopts import CoercionError, UnusedCliTokensError
 
     text = str(error)
     if isinstance(error, UnusedCliTokensError):
         text = f"too many arguments: {' '.join(error.unused_tokens or ())}."
+    elif isinstance(error, CoercionError) and get_origin(error.target_type) is Mapping:
+        text = (
+            f'{error.token and error.token.keyword} must be JSON, such as {{"NewName": "value"}}.'
+        )
     return " ".join((text, "See", "conference-async", *(error.command_chain or ()), "--help"))
 
 

@@ -185,9 +185,10 @@ def has_come(view: CallView, goal: Goal) -> bool:
     """
     come = _is_at(view, goal)
     if view.over and not come and goal in _COMES_OR_NEVER:
+        how = "over, it is not known how" if view.status is Unknown.UNKNOWN else view.status
         raise CallOver(
             f"{printable(view.label or view.call_sid)} was gone before it was {goal.value}: the "
-            f"call {view.call_sid} is {printable(view.status or 'over')}",
+            f"call {view.call_sid} is {printable(how or 'over')}",
             call_sid=view.call_sid,
             status=view.status,
             reason=view.reason,

@@ -116,6 +116,7 @@ async def test_emulator_takes_a_token_for_its_control(bare_shell: "Shell", given
     [
         ([], "AC1", "account_sid must be AC and 32 hexadecimal digits; account and token come"),
         (["--cps", "inf"], "", "cps must be finite and above 0, not inf"),
+        (["--host", "192.0.2.1"], "", "; give an address of this machine"),
     ],
 )
 async def test_emulator_refuses_what_cannot_be(

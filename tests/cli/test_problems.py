@@ -71,6 +71,8 @@ async def test_examples_in_an_error_are_shown_whole(shell: "Shell") -> None:
         (["campaign", "nonsense"], "See conference-async campaign --help"),
         (["create", "standup"], "--from requires an argument. See conference-async create --help"),
         (["end", "standup", "now"], "too many arguments: now. See conference-async end --help"),
+        ([*CREATE, "--extra", "new"], '--extra must be JSON, such as {"NewName": "value"}. See'),
+        ([*CREATE, "--extra", '{"New"'], '--extra must be JSON, such as {"NewName": "value"}. See'),
     ],
 )
 async def test_wrong_usage_leads_to_the_help(
