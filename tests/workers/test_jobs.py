@@ -545,6 +545,23 @@ async def test_jobs_of_dead_workers_are_cleared_up(desk: Desk) -> None:
     assert [tuple(row.values()) for row in found] == [("another's", "todo"), (ours, "todo")]
 
 
+async def test_dead_workers_are_forgotten_after_a_minute(desk: Desk) -> None:
+    """Though no worker starts, when the queue would do so by itself."""
+    silent = (
+        "INSERT INTO procrastinate_workers (last_heartbeat)"
+        " VALUES (now() - make_interval(secs => %s)) RETURNING id"
+    )
+    known, forgotten = [(await desk.do(silent, each))[0]["id"] for each in (50, 70)]
+    app = QueueConnections().app_on(desk.scene.dsn)
+    async with app.open_async():
+        await desk.caller().look(app)
+    workers = {row["id"] for row in await desk.do("SELECT id FROM procrastinate_workers")}
+    await desk.do("DELETE FROM procrastinate_workers WHERE id = %s", known)
+
+    assert {known, desk.worker} <= workers
+    assert forgotten not in workers
+
+
 def test_a_failure_of_the_queue_says_what_failed(caplog: pytest.LogCaptureFixture) -> None:
     """Its own errors say no more than that it is the database's, on three lines."""
 

@@ -25,7 +25,7 @@ from conference_async.dialer.workers.attending import Heard, attend
 from conference_async.dialer.workers.claims import Claims
 from conference_async.dialer.workers.pulse import Pulse
 from conference_async.dialer.workers.queue_connections import said_of
-from conference_async.dialer.workers.recovery import Recovery
+from conference_async.dialer.workers.recovery import FORGOTTEN_AFTER, Recovery
 from conference_async.dialer.workers.turns import Turn, in_hand_at
 from conference_async.errors import ConfigurationError, LedgerError
 from conference_async.journal.postgres import PostgresJournal
@@ -257,6 +257,8 @@ class Caller:
             found = await self._recovery.look()
             if found.stalled:
                 await self._clear_up(app.job_manager)
+            if found.silent:  # the queue does so only where a worker starts
+                await app.job_manager.prune_stalled_workers(FORGOTTEN_AFTER)
             for account_sid in found.waiting:
                 await self._wake(account_sid)
             for account_sid in found.counting:

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from psycopg import AsyncConnection
     from psycopg.rows import DictRow
 
+FORGOTTEN_AFTER = 60.0
+"""Seconds without a sign of life after which a worker is forgotten: longer than one that serves an
+app of the user's may be silent."""
+
 _OURS: LiteralString = """
 SELECT ledger FROM conference_async_campaign WHERE account_sid = ANY(%(accounts)s)
 """
@@ -71,7 +75,11 @@ SELECT extract(epoch FROM clock_timestamp())::float8 AS now,
         WHERE status = 'doing' AND queue_name = ANY(%(queues)s) AND NOT EXISTS (
             SELECT FROM procrastinate_workers AS known WHERE known.id = worker_id
                 AND last_heartbeat > clock_timestamp() - make_interval(secs => %(stalled)s))
-    ) AS stalled
+    ) AS stalled,
+    EXISTS (
+        SELECT FROM procrastinate_workers
+        WHERE last_heartbeat < clock_timestamp() - make_interval(secs => %(forgotten)s)
+    ) AS silent
 """.replace("<held>", _HELD)
     .replace("<busy>", _BUSY)
     .replace("<waiting>", _WAITING)
@@ -101,6 +109,9 @@ class Found:
     stalled: bool
     """Whether there are jobs that dead workers were at."""
 
+    silent: bool
+    """Whether there are workers that are to be forgotten."""
+
 
 class Recovery:
     """Looks after the campaigns of some accounts.
@@ -117,6 +128,7 @@ class Recovery:
             "accounts": list(queues),
             "queues": list(queues.values()),
             "stalled": stalled,
+            "forgotten": FORGOTTEN_AFTER,
         }
 
     async def look(self) -> Found:
@@ -134,6 +146,7 @@ class Recovery:
             waiting=row["waiting"],
             counting=row["counting"],
             stalled=row["stalled"],
+            silent=row["silent"],
         )
 
     async def _looked(self, connection: "AsyncConnection[DictRow]") -> "DictRow":
