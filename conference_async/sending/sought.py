@@ -140,10 +140,11 @@ def callers_of(new: NewParticipant) -> tuple[str, ...]:
     return tuple(filter(None, (new.from_, new.caller_id)))
 
 
-def _instant(name: str, at: datetime | None) -> float | None:
+def _instant(name: str, at: object) -> float | None:
     """Return the instant of the loop's clock at a time of day."""
     if at is None:
         return None
-    if at.tzinfo is None:
-        raise InvalidParameter(name, "must have a time zone, for example datetime.UTC")
+    if not isinstance(at, datetime) or at.tzinfo is None:
+        problem = "must be a datetime with a time zone, for example datetime.UTC"
+        raise InvalidParameter(name, problem)
     return asyncio.get_running_loop().time() - (datetime.now(UTC) - at).total_seconds()

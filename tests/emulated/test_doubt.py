@@ -106,6 +106,8 @@ async def test_a_bystander_is_not_found_when_an_unknown_outcome_is_asked_later(
     assert await client.find_placed("standup", "alice") is not None
     with pytest.raises(InvalidParameter, match="time zone"):
         await client.find_placed("standup", "alice", sent_at=datetime(2026, 1, 1))  # noqa: DTZ001 -- wrong on purpose
+    with pytest.raises(InvalidParameter, match="ended_at: must be a datetime with a time zone"):
+        await client.find_placed("standup", "alice", ended_at=long_ago.isoformat())  # type: ignore[arg-type]  # wrong on purpose
 
 
 async def test_what_stops_a_repeat_leaves_the_first_attempt_in_doubt(
