@@ -179,7 +179,8 @@ class Reservations:
     def _ask_for(self, priority: Priority) -> None:
         """Ask for a slot, at once for a create that may have lines others have to leave."""
         if self._asks.none_for is not None and not self._asks.refused(priority):
-            self.news_of_lines()
+            self._news = True  # and wakes nobody who waits: two of them would wake each other
+            self._line_news.ring()
         self._ask()
 
     def news_of_lines(self) -> None:
@@ -322,8 +323,7 @@ class Reservations:
         """Return what a bulk create asks with; None for an interactive one, or without a queue."""
         if self._urgent or not self._asks.queues:
             return None
-        more = self.departures.present > len(self._held) + 1
-        return self._queue.asks(now, self.rate, more=more)
+        return self._queue.asks(now, self.rate, more=self.departures.present > len(self._held) + 1)
 
     def _floor(self, now: float) -> float:
         """Return the seconds during which slots of a store that lost its state may be in use.

@@ -27,6 +27,7 @@ from conference_async import (
 )
 from conference_async.emulator import Emulator, Fault, Script
 from conference_async.pace import LineBook, LineCount, LineNews, LineWish, Pace, Reservation
+from conference_async.pace.alarm import Alarm
 from conference_async.pace.contract import SECOND
 from conference_async.pace.line import next_ticket
 from conference_async.webhooks import CallEnded, ConferenceStarted, ParticipantLeft
@@ -691,6 +692,33 @@ async def test_no_line_is_lost_of_slots_that_come_too_late_one_after_another() -
     await asyncio.sleep(10)
 
     assert len(store.book.held) == 3
+
+
+async def test_those_who_wait_for_a_line_wake_each_other_for_news_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One at the wire and one in the line once did so until the store had answered."""
+    rung = 0
+    ring = Alarm.ring
+
+    def counted(alarm: Alarm) -> None:
+        nonlocal rung
+        rung += 1
+        assert rung < 100
+        ring(alarm)
+
+    monkeypatch.setattr(Alarm, "ring", counted)
+    store = Memory(latency=0.1)
+    store.book.held = {"CA1": store.now}
+    limit = SharedLimit(store, 10, max_live=2, reserved=1)
+    bulk = asyncio.create_task(start(limit, Priority.BULK))
+    await asyncio.sleep(0.2)  # there is none for it
+
+    first, second = (asyncio.create_task(start(limit)) for _ in range(2))
+
+    assert await first == pytest.approx(0.3, abs=1e-3)
+    await gone(second)
+    await gone(bulk)
 
 
 @pytest.mark.parametrize("gone", [False, True])
