@@ -43,8 +43,10 @@ class Asking:
         return bool(self._names)
 
     def refused(self, priority: Priority) -> bool:
-        """Return whether there was no line for a create of a priority when that was asked."""
-        return self.none_for is not None and priority >= self.none_for
+        """Return whether there was no line for a create of a priority, nor is one left of ours."""
+        if self.none_for is None or priority < self.none_for:
+            return False
+        return all(least is None or least < priority for least in self._names.values())
 
     async def slot(
         self, *, floor: float, priority: Priority, queuing: Queuing | None
@@ -67,7 +69,10 @@ class Asking:
                 slot = await store.reserve(cps=self._cps, floor=floor)
             return slot, None, Priority.BULK
         # A name whose answer was lost may be of a line that is ours: it is asked for again.
-        self._names = self._names or {lines.new_name(): None}
+        fit = {name: each for name, each in self._names.items() if each is None or each >= priority}
+        if unfit := self._names.keys() - fit.keys():  # kept for those who may, and who are gone
+            lines.free(*unfit)
+        self._names = fit or {lines.new_name(): None}
         name = next(reversed(self._names))
         wish = attrs.evolve(lines.wish(priority, name), queuing=queuing)
         count, reservation = await store.reserve_with_line(cps=self._cps, floor=floor, wish=wish)
@@ -85,17 +90,31 @@ class Asking:
             self._names[name] = least
         return reservation, name, least
 
+    def part(self, held: Held, first: Priority) -> Held:
+        """Keep the line of a slot that is not used for the next one who may have it, or free it.
+
+        Args:
+            held: The slot.
+            first: The first priority of those who are there.
+
+        Returns:
+            The slot without a line.
+        """
+        if held.line is None or self._lines is None:
+            return held
+        if held.least >= first:
+            self._names[held.line] = held.least
+        else:
+            self._lines.free(held.line)
+        return attrs.evolve(held, line=None)
+
     async def give_back(self, held: Held) -> bool:
-        """Give a slot back, and keep its line for the next one who may have it.
+        """Give a slot back, where nobody is left who may only have a line of those reserved.
 
         Returns:
             Whether the store took it.
         """
-        if held.line is not None:
-            if held.least is Priority.BULK:
-                self._names[held.line] = held.least
-            elif self._lines is not None:
-                self._lines.free(held.line)
+        held = self.part(held, Priority.BULK)
         if held.reservation is None:
             return True
         try:

@@ -240,7 +240,7 @@ class Reservations:
             late += [held for held in self._held if held.least is Priority.INTERACTIVE]
         if late:
             self._held = [held for held in self._held if held not in late]
-            self._late += late
+            self._late += [self._asks.part(each, self.departures.first) for each in late]
             self.rest()
         interval = 1 / self.rate
         following = max(self._last_known + interval, self._queue.at)
@@ -313,7 +313,7 @@ class Reservations:
                     if self._loop.time() <= held.until:
                         self._keep(held)
                         break
-                    await self._asks.give_back(held)
+                    await self._asks.give_back(self._asks.part(held, self.departures.first))
         finally:
             self._asking = None
             self.alarm.ring()

@@ -694,6 +694,55 @@ async def test_no_line_is_lost_of_slots_that_come_too_late_one_after_another() -
     assert len(store.book.held) == 3
 
 
+@pytest.mark.parametrize(
+    ("priority", "options"),
+    [
+        (Priority.BULK, {"max_live": 1}),
+        (Priority.INTERACTIVE, {"max_live": 1}),
+        (Priority.INTERACTIVE, {"max_live": 2, "reserved": 1}),
+    ],
+)
+async def test_with_the_last_line_in_hand_a_create_that_comes_late_starts(
+    priority: Priority, options: dict[str, int]
+) -> None:
+    """Its slot has passed, and there is no line for whoever is behind it; but its own is left."""
+    store = Memory()
+    store.book.held = {f"CA{number}": store.now for number in range(options["max_live"] - 1)}
+    limit = SharedLimit(store, 10, **options)
+
+    async def create() -> float:
+        while True:
+            async with limit.turn(priority, next_ticket()) as turn:
+                await turn.slot()
+            await asyncio.sleep(0.5)
+            if await turn.start():
+                return now()
+
+    first, second = (asyncio.create_task(create()) for _ in range(2))
+
+    assert await asyncio.wait_for(first, 5) == pytest.approx(0.5, abs=1e-3)
+    await gone(second)
+    assert len(store.book.held) == options["max_live"]
+
+
+async def test_a_reserved_line_whose_create_has_gone_is_kept_from_bulk_creates() -> None:
+    """It had come too late for one interactive create, and been kept for the next."""
+    store = Memory()
+    store.book.held = {"CA1": store.now}
+    limit = SharedLimit(store, 10, max_live=2, reserved=1)
+    async with limit.turn(Priority.INTERACTIVE, next_ticket()) as turn:
+        await turn.slot()
+    bulk = asyncio.create_task(start(limit, Priority.BULK))
+    await asyncio.sleep(0.5)
+    turn.give_back()
+    await asyncio.sleep(0.5)
+
+    assert not bulk.done()
+    assert set(store.book.held) == {"CA1"}
+    limit.apply(CallEnded(call_sid="CA1", status="completed"))
+    assert await asyncio.wait_for(bulk, 5) == pytest.approx(1, abs=1e-3)
+
+
 async def test_those_who_wait_for_a_line_wake_each_other_for_news_alone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
