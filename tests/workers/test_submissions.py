@@ -18,6 +18,7 @@ from conference_async.dialer.workers.staging import Staging
 from conference_async.dialer.workers.submission import LEFT_OUT
 from conference_async.errors import ConfigurationError, InvalidParameter, LedgerError
 from conference_async.postgres.session import Session
+from tests.conftest import run_sql
 
 if TYPE_CHECKING:
     from tests.workers.conftest import People, Scene
@@ -177,6 +178,31 @@ async def test_a_room_of_the_rows_own_follows_the_file(scene: "Scene", tmp_path:
         plan = Plan.from_csv(file, from_="+15017122661", name=tmp_path.name)
         await scene.dialer.submit(plan)
         assert [each.conference for each in await outcomes(scene, plan)] == [room]
+
+
+WRITTEN_ONCE = """
+CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN RAISE EXCEPTION 'it is written already'; END $$;
+CREATE TRIGGER written_once BEFORE UPDATE ON conference_async_staged EXECUTE FUNCTION refuse()
+"""
+
+
+async def test_those_of_higher_priorities_are_entered_first(
+    own_postgres: Any,
+    scene_on: "Callable[[str], Awaitable[Scene]]",
+    few_at_once: None,
+    tmp_path: Path,
+) -> None:
+    """By some at a time: to put a million in order at once takes longer than a server may."""
+    scene, file = await scene_on(own_postgres.where), tmp_path / "people.csv"
+    run_sql(scene.dsn, WRITTEN_ONCE)
+    priorities = [number % 3 for number in range(11)]
+    rows = [f"+155586753{number:02},{each}\n" for number, each in enumerate(priorities)]
+    file.write_text("".join(["to,priority\n", *rows]))
+    plan = Plan.from_csv(file, conference="standup", from_="+15017122661")
+    assert await scene.dialer.submit(plan) == 11
+    entered = [(each.row or 0) - 2 for each in await outcomes(scene, plan)]
+    assert entered == sorted(range(11), key=lambda number: -priorities[number])
 
 
 async def test_a_plan_that_can_be_read_once_is_entered_as_it_comes(

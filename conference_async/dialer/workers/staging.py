@@ -7,6 +7,7 @@ import asyncio
 import json
 import re
 import secrets
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -41,14 +42,6 @@ FROM STDIN
 """
 _DROP = """
 DELETE FROM conference_async_staged WHERE submission = %s AND place BETWEEN %s AND %s AND place > 0
-"""
-# To places that nobody has: they cannot be exchanged one by one.
-_ORDER = """
-UPDATE conference_async_staged AS staged SET place = %(written)s + ordered.rank
-FROM (
-    SELECT ctid, row_number() OVER (ORDER BY priority DESC, place) AS rank
-    FROM conference_async_staged WHERE submission = %(submission)s
-) AS ordered WHERE staged.ctid = ordered.ctid
 """
 _COUNT = "SELECT count(*) AS number FROM conference_async_staged WHERE submission = %s"
 # What a submission that was killed left behind, too.
@@ -163,6 +156,8 @@ class Staging:
         self.submission: str = secrets.token_hex(8)
         self.written: int = 0
         """How many targets are staged."""
+        self.priorities: Counter[int] = Counter()
+        """How many of them have which priority."""
         self._session = session
         self._writer = writer
         self._buffer: list[Target] = []
@@ -182,16 +177,6 @@ class Staging:
         """
         await self._write()
         await self._written()
-
-    async def order(self) -> int:
-        """Put those of higher priorities first; return the place before the first of them.
-
-        Raises:
-            LedgerError: The server cannot be used.
-        """
-        values = {"submission": self.submission, "written": self.written}
-        await self._session.run(lambda connection: connection.execute(_ORDER, values))
-        return self.written
 
     async def check(self) -> None:
         """Make sure that all is there: a server that is killed forgets what was staged.
@@ -240,6 +225,7 @@ class Staging:
         await self._written()
         if targets:
             first, self.written = self.written + 1, self.written + len(targets)
+            self.priorities.update(target.priority for target in targets)
             self._writing = asyncio.create_task(self._copy(first, targets))
 
     async def _copy(self, first: int, targets: list[Target]) -> None:

@@ -69,7 +69,9 @@ WITH known AS MATERIALIZED (
         FROM conference_async_outcome AS outcome
         WHERE outcome.ledger = %(ledger)s AND outcome.target = given.target LIMIT 1
     ) AS was ON true
-    WHERE submission = %(submission)s AND place > %(first)s AND place <= %(last)s AND place > 0
+    WHERE submission = %(submission)s AND place > %(after)s AND place > 0
+        AND priority = coalesce(%(priority)s, priority)
+    ORDER BY place LIMIT %(most)s
 ), entered AS (
     INSERT INTO conference_async_outcome AS known (
         ledger, target, "to", conference, state, attempts, caller, row, id, own_label, purpose,
@@ -126,8 +128,8 @@ WITH known AS MATERIALIZED (
         OR known.state = 'planned' AND (known.conference <> excluded.conference
             OR known.attempts = 0 AND known.not_before <> excluded.not_before)
 )
-SELECT count(*) AS given, count(*) FILTER (WHERE fresh) AS fresh, count(*) FILTER (
-    WHERE reason IS NULL AND (state IS NULL OR state = 'skipped'
+SELECT count(*) AS given, max(place) AS last, count(*) FILTER (WHERE fresh) AS fresh,
+    count(*) FILTER (WHERE reason IS NULL AND (state IS NULL OR state = 'skipped'
         OR state = 'planned' AND NOT ordered OR state = 'unknown' AND %(redial)s)) AS made
 FROM known
 """
@@ -227,47 +229,59 @@ class Submission:
         self._rooms, made = await self._free_rooms(), 0
         async with aclosing(self._plan.batches()) as batches:
             async for batch in batches:
-                first = self._staging.written
+                before = self._staging.written
                 await self._staging.add(batch)
                 await self._staging.flush()
-                made += await self._enter(first, self._staging.written)
+                new, _ = await self._enter(self._staging.written - before, after=before)
+                made += new
                 await self._staging.drop()  # it may go on for days
         return made
 
     async def _enter_all(self) -> int:
-        """Enter what is staged, some thousand at a time, and leave out what is not."""
+        """Enter what is staged, some thousand at a time, and leave out what is not.
+
+        Those of higher priorities are entered first: to put what is staged in that order before
+        would be one write to all of it, for which a server may need too long.
+        """
         if not self._order.keep_missing:
             await self._over_missing(_LEAVE_OUT)
-        self._rooms, made, first = await self._free_rooms(), 0, 0
-        if self.preview is not None and len(self.preview.priorities) > 1:
-            first = await self._staging.order()
-        end = first + self._staging.written
-        for place in range(first, end, AT_ONCE):
-            made += await self._enter(place, min(place + AT_ONCE, end))
+        self._rooms, made = await self._free_rooms(), 0
+        for priority, count in sorted(self._staging.priorities.items(), reverse=True):
+            place = 0
+            for entered in range(0, count, AT_ONCE):
+                most = min(AT_ONCE, count - entered)
+                new, place = await self._enter(most, after=place, priority=priority)
+                made += new
         return made
 
-    async def _enter(self, first: int, last: int) -> int:
-        """Enter what is staged behind a place and up to another; return how many are to be called.
+    async def _enter(
+        self, count: int, *, after: int, priority: int | None = None
+    ) -> tuple[int, int]:
+        """Enter the next that are staged behind a place, of one priority or of any.
 
         Not all up to a place: the server would pass by all that is entered already each time.
+
+        Returns:
+            How many are to be called, and the place of the last.
         """
         rooms = None if self._rooms is None else list(islice(self._rooms, AT_ONCE))
         values = {
             **await self._values(),
-            "first": first,
-            "last": last,
+            "after": after,
+            "priority": priority,
+            "most": count,
             "rooms": rooms,
             "spread": self._plan.spread is not None,
             "redial": self._order.wishes.redial_unknown,
         }
         row, times = await _row(self._ledger.session, _ENTER, values)
-        if row["given"] != last - first:
+        if row["given"] != count:
             raise LedgerError(FORGOTTEN)
         if times > 1:  # the answer is lost that said how many have a room now
             self._rooms = await self._free_rooms()
         elif self._rooms is not None and rooms is not None:
             self._rooms = chain(rooms[row["fresh"] :], self._rooms)
-        return int(row["made"])
+        return int(row["made"]), int(row["last"] or after)
 
     async def _free_rooms(self) -> Iterator[str] | None:
         """Return the rooms that have place for one more, each as often; None if all are empty."""
