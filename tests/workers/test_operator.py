@@ -65,6 +65,18 @@ async def test_all_campaigns_of_a_database(scene: "Scene", people: "People") -> 
     assert all(each["since"] for each in ours)
 
 
+async def test_a_submission_that_came_to_no_end_is_seen(scene: "Scene", people: "People") -> None:
+    """What nobody has to call is among those to be called, and would be waited for."""
+    plan = people(3)
+    await scene.dialer.submit(plan)
+    async with SharedCampaign(f"{scene.dsn}#{plan.name}") as campaign:
+        assert (await campaign.summary()).because is None
+        half = "UPDATE conference_async_campaign SET total = 5 WHERE ledger = %s"
+        await campaign._ledger.session.run(lambda server: server.execute(half, (plan.name,)))
+        summary = await campaign.summary()
+    assert (summary.backlog, summary.because) == (5, "2 of them are not submitted yet")
+
+
 async def test_a_campaign_that_cannot_be_read_hides_no_other(
     scene: "Scene", people: "People"
 ) -> None:

@@ -116,13 +116,17 @@ async def _summary(session: Session, row: "DictRow") -> Summary:
     if standing == Standing.CANCELLED:  # the rows stay as they are, to be taken up again
         counts[State.SKIPPED] += counts[State.PLANNED]
         counts[State.PLANNED] = 0
+    missing = (campaign.total or 0) - sum(found["number"] for found in targets)
+    because = row["reason"]
+    if because is None and row["shared"] and missing > 0:  # no worker has these to call
+        because = f"{missing} of them are not submitted yet"
     (flight,) = await _rows(session, _FLIGHT, ledger=ledger)
     return Summary(
         ledger=ledger,
         campaign=campaign,
         shared=row["shared"],
         standing=standing,
-        because=row["reason"],
+        because=because,
         counts=counts,
         since=min((found["since"] for found in targets), default=None),
         later=flight["later"],
