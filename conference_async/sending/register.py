@@ -142,11 +142,11 @@ class Register:
     def learn(self, record: Sent, before: str | None, call_sid: str) -> None:
         """Take note of the call that a create placed, and what was known `before`."""
         (label, conference), known = record.key, self._known
+        known.append((record.at, record.to, label, conference, call_sid))
         self._open.pop(record, None)
         if before is not None:
             with suppress(ValueError):
                 known.remove((record.at, record.to, label, conference, before))
-        known.append((record.at, record.to, label, conference, call_sid))
 
     def add(self, source: Source) -> None:
         """Ask a ledger or a journal as well, from now on."""
@@ -169,10 +169,12 @@ class Register:
             until: The instant until which it could be.
             besides: That create, if it is one of this process.
         """
+        # A loop of another thread may send meanwhile, and learn: none is missed in this order.
+        still_open, known = tuple(self._open), tuple(self._known)
         anybodys = key[0] is None  # without a label, the key tells nobody from another
         placed = {
             call_sid
-            for _, called, label, conference, call_sid in self._known
+            for _, called, label, conference, call_sid in known
             if called == to and call_sid and (anybodys or (label, conference) != key)
         }
         if besides is not None:
@@ -185,7 +187,7 @@ class Register:
                 and each is not besides
                 and (anybodys or each.key != key)
                 and since - _PLACED_WITHIN <= each.at <= until
-                for each in self._open
+                for each in still_open
             ),
         )
 

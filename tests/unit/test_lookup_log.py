@@ -181,6 +181,31 @@ async def test_a_register_forgets_the_oldest_in_doubt_and_says_so() -> None:
     assert of_nobody.call_sid == "CA3"
 
 
+class Interrupted(str):
+    """A number during whose comparison another thread has its turn, and sends."""
+
+    __hash__ = str.__hash__
+    __slots__ = ()
+
+    def __eq__(self, other: object) -> bool:
+        Register.of("AC1", "http://a").sending(THEIRS, ("b", "room")).call_sid = "CA9"
+        Register.of("AC1", "http://a").sending(THEIRS, ("b", "room"))
+        return super().__eq__(other)
+
+
+@pytest.mark.looptime
+async def test_a_loop_of_another_thread_may_send_while_creates_are_looked_through() -> None:
+    """Clients of one account know of each other's creates, whichever loop they are on."""
+    register = Register.of("AC1", "http://a")
+    for number in range(3):
+        register.sending(OURS, ("a", "room")).call_sid = f"CA{number}"
+        register.sending(OURS, ("a", "room"))
+
+    assert register.here(Interrupted(OURS), ("c", "room"), 0, 10, besides=None) == Others(
+        frozenset({"CA0", "CA1", "CA2"}), in_doubt=True
+    )
+
+
 @pytest.mark.looptime
 async def test_creates_without_a_label_are_told_apart() -> None:
     """Their keys are equal; the one that asks is none of the others."""
