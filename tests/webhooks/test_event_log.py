@@ -4,11 +4,12 @@ import asyncio
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, closing, suppress
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from http import HTTPStatus
@@ -28,7 +29,7 @@ from conference_async.postgres import notices as postgres_notices
 from conference_async.postgres.connection import Connection as PostgresConnection
 from conference_async.redis.connection import Connection as RedisConnection
 from conference_async.webhooks import Event, Keys, Receiver, parse_event, sign
-from conference_async.webhooks.event_log import notices, postgres
+from conference_async.webhooks.event_log import notices, postgres, sqlite
 from conference_async.webhooks.event_log.contract import EventStore, Record
 from conference_async.webhooks.event_log.postgres import PostgresEvents, PostgresEventStore
 from conference_async.webhooks.event_log.redis import RedisEvents, RedisEventStore
@@ -420,6 +421,41 @@ async def test_a_server_forgets_in_bites(
     async with await psycopg.AsyncConnection.connect(own_postgres.where) as server:
         found = await server.execute("SELECT count(*) FROM conference_async_event_key")
         assert await found.fetchone() == (0,)
+
+
+async def test_who_appends_to_a_file_has_a_turn_between_two_bites_of_what_is_forgotten(
+    tmp_path: Path, stage: AsyncExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever has come together while nobody was there, a callback does not wait for all of it."""
+    monkeypatch.setattr(sqlite, "_BITE", 64)
+    store = SQLiteEventStore(tmp_path / "events.db")
+    stage.push_async_callback(store.aclose)
+    await store.append([Record("", (str(each),)) for each in range(1000)], keep=60)
+
+    pruning = asyncio.create_task(store.prune(keep=-1, most=1000))
+    await asyncio.sleep(0)  # it has asked for its first bite
+    await store.append([Record("", ("another",))], keep=60)
+    assert not pruning.done()
+    await pruning
+    assert await store.read("0", most=2000, wait=0) == []
+    with closing(sqlite3.connect(tmp_path / "events.db")) as file:
+        found = file.execute("SELECT count(*) FROM conference_async_event_key")
+        assert found.fetchone() == (0,)
+
+
+async def test_a_redis_forgets_all_that_is_too_much(
+    redis_server: str, stage: AsyncExitStack
+) -> None:
+    """However much came since it last did: what it forgets when asked once is bounded."""
+    store = RedisEventStore(redis_server, name=uuid.uuid4().hex)
+    stage.push_async_callback(store.aclose)
+    text = ringing(1).to_json()
+    for _ in range(50):
+        await store.append([Record(text, (uuid.uuid4().hex,)) for _ in range(500)], keep=60)
+
+    await store.prune(keep=60, most=100)
+
+    assert 100 <= len(await store.read("0", most=25_000, wait=0)) < 300  # a node is a hundred
 
 
 async def test_a_limit_may_be_used_under_one_loop_after_another(make_log: MakeLog) -> None:

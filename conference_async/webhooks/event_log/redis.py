@@ -89,8 +89,15 @@ class RedisEventStore:
     async def prune(self, *, keep: float, most: int) -> None:
         """Forget, as `EventStore` says; keys end by themselves."""
         oldest = await self.start(keep)
-        await self._connection.run(lambda client: client.xtrim(self._stream, minid=oldest))
-        await self._connection.run(lambda client: client.xtrim(self._stream, maxlen=most))
+        await self._trim(minid=oldest)
+        await self._trim(maxlen=most)
+
+    async def _trim(self, *, minid: str | None = None, maxlen: int | None = None) -> None:
+        # The server forgets whole nodes, and no more than a hundred of them when asked once.
+        while await self._connection.run(
+            lambda client: client.xtrim(self._stream, maxlen=maxlen, minid=minid)
+        ):
+            pass
 
     async def start(self, since: float) -> str:
         """Return where to start, as `EventStore` says."""

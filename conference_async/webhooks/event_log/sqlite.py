@@ -19,6 +19,9 @@ from conference_async.webhooks.event_log.signal import ChangeSignal
 _BUSY: Final = 3.0
 """Seconds to wait for the file while another process holds it."""
 
+_BITE: Final = 2_000
+"""Rows that are forgotten with one statement."""
+
 _TABLES: Final = """
 CREATE TABLE IF NOT EXISTS conference_async_event (
     position INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -56,17 +59,27 @@ SELECT coalesce(
     0
 )
 """
+# In bites, so that appends have their turn between two of them.
 _PRUNE: Final = (
-    "DELETE FROM conference_async_event WHERE at < :oldest",
     """
-    DELETE FROM conference_async_event WHERE position <= (
-        SELECT max(position) - :most FROM conference_async_event
+    DELETE FROM conference_async_event WHERE position IN (
+        SELECT position FROM conference_async_event WHERE at < :oldest ORDER BY at LIMIT :bite
+    )
+    """,
+    """
+    DELETE FROM conference_async_event WHERE position IN (
+        SELECT position FROM conference_async_event
+        WHERE position <= (SELECT max(position) - :most FROM conference_async_event)
+        ORDER BY position LIMIT :bite
     )
     """,
     # The keys of an entry go with it.
     """
-    DELETE FROM conference_async_event_key WHERE at < max(
-        :oldest, coalesce((SELECT min(at) FROM conference_async_event), 0)
+    DELETE FROM conference_async_event_key WHERE key IN (
+        SELECT key FROM conference_async_event_key WHERE at < max(
+            :oldest, coalesce((SELECT min(at) FROM conference_async_event), 0)
+        )
+        ORDER BY at LIMIT :bite
     )
     """,
     """
@@ -146,13 +159,16 @@ class SQLiteEventStore:
 
     async def prune(self, *, keep: float, most: int) -> None:
         """Forget, as `EventStore` says."""
+        values = {"oldest": time.time() - keep, "most": most, "bite": _BITE}
 
-        def forget(file: sqlite3.Connection) -> None:
-            """Delete what is too old or too much."""
-            for statement in _PRUNE:
-                file.execute(statement, {"oldest": time.time() - keep, "most": most})
+        def forget(statement: str, file: sqlite3.Connection) -> int:
+            """Delete some of what is too old or too much, and return how many."""
+            return file.execute(statement, values).rowcount
 
-        await self._run(forget, quietly=True)
+        for statement in _PRUNE:
+            gone = _BITE
+            while gone >= _BITE:
+                gone = await self._run(partial(forget, statement), quietly=True)
 
     async def start(self, since: float) -> str:
         """Return where to start, as `EventStore` says."""
