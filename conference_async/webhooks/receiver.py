@@ -168,19 +168,20 @@ class Receiver:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self.close()  # before reading ends: a request that is under way would begin it anew
         if self._reader is not None:
             await self._reader.stop()
-        self.close()
 
     async def up_to_date(self) -> None:
         """Wait until listeners have heard all that the shared log held when reading began.
 
-        After a restart a roster is right from then on. Without a shared log it returns at once.
+        After a restart a roster is right from then on. Without a shared log, and once the receiver
+        is closed, it returns at once.
 
         Raises:
             ConfigurationError: The log can never be read: a wrong password, a missing right.
         """
-        if self._reader is not None:
+        if self._reader is not None and not self._closed:
             await self._reader.up_to_date()
 
     @overload
@@ -316,6 +317,8 @@ class Receiver:
     async def _hand_on(self, event: Event, headers: Mapping[str, str]) -> None:
         keys = _keys_of(event, headers)
         if self._reader is not None:
+            if self._closed:
+                raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, "it is over")
             if not await self._reader.append(event, ["|".join(map(str, key)) for key in keys]):
                 raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, "the log of events is away")
             return

@@ -771,10 +771,14 @@ def callback(number: int, status: str = "ringing", **more: str) -> dict[str, str
     }
 
 
-async def post(receiver: Receiver, params: dict[str, str]) -> HTTPStatus:
-    """Send a signed callback to a receiver, and return what it answers."""
+async def post(
+    receiver: Receiver, params: dict[str, str], *, once: asyncio.Event | None = None
+) -> HTTPStatus:
+    """Send a signed callback, its body once something is so, and return what is answered."""
 
     async def body() -> AsyncIterator[bytes]:
+        if once is not None:
+            await once.wait()
         yield urlencode(params).encode()
 
     return await receiver.receive(
@@ -849,6 +853,44 @@ async def test_a_group_handles_a_callback_once(make_log: MakeLog, stage: AsyncEx
             await asyncio.sleep(0.01)
 
     assert sorted(map(str, handled)) == [f"CA{number:032}" for number in range(10)]
+
+
+async def test_nothing_begins_to_read_anew_once_the_receiver_is_closed(tmp_path: Path) -> None:
+    """Neither a callback that was under way, nor who asks whether it is up to date."""
+    heard, come = list[Event](), asyncio.Event()
+    async with SQLiteEvents(tmp_path / "events.db") as log:
+        async with Receiver(Keys("token"), public_url=URL, events=log) as receiver:
+            receiver.listen(heard.append)
+            assert await post(receiver, callback(1)) == HTTPStatus.NO_CONTENT
+            await receiver.up_to_date()
+            late = asyncio.create_task(post(receiver, callback(2), once=come))
+            await asyncio.sleep(0)
+        others = asyncio.all_tasks() - {late}
+        come.set()
+
+        assert await late == HTTPStatus.SERVICE_UNAVAILABLE
+        await receiver.up_to_date()
+        assert asyncio.all_tasks() <= others
+    assert len(heard) == 1
+
+
+async def test_to_close_the_receiver_cancels_nobody_who_waits_to_be_up_to_date(
+    tmp_path: Path,
+) -> None:
+    """The store that is waited for does not answer."""
+    log = SQLiteEvents(tmp_path / "nowhere" / "events.db")
+    never = asyncio.Event()
+
+    async def start(_: float) -> str:
+        await never.wait()
+        return ""
+
+    vars(vars(log)["_store"])["start"] = start
+    async with Receiver(Keys("token"), public_url=URL, events=log) as receiver:
+        waiting = asyncio.create_task(receiver.up_to_date())
+        await asyncio.sleep(0)
+    await asyncio.wait([waiting])
+    assert not waiting.cancelled()
 
 
 async def test_leaving_a_group_twice_is_leaving_it_once(tmp_path: Path) -> None:

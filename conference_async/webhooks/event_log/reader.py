@@ -87,7 +87,7 @@ class LogReader:
         waiting = asyncio.create_task(self._up_to_date.wait())
         try:
             await asyncio.wait([waiting, following], return_when=asyncio.FIRST_COMPLETED)
-            if following.done():
+            if following.done() and not following.cancelled():  # as it is where reading is stopped
                 following.result()
         finally:
             waiting.cancel()
