@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import secrets
 import signal
 import sqlite3
 import subprocess
@@ -168,9 +169,10 @@ async def test_a_repetition_is_known_wherever_it_comes_in(make_log: MakeLog) -> 
 
 
 async def test_a_key_and_an_event_may_have_any_text(make_log: MakeLog) -> None:
-    """Also such as a store writes lists with."""
+    """Also such as a store writes lists with, or does not take."""
     log = make_log()
     odd = ["", "NULL", "{}", '"', "\\", '\\"', "a,b", "{a", "'", "%(log)s", "two\nlines"]
+    odd += ["\0", "\udcff", "é", secrets.token_hex(5000)]
     events = [attrs.evolve(ringing(number), extra={"odd": each}) for number, each in enumerate(odd)]
     for _ in range(2):
         await asyncio.gather(*map(log.append, events, ([f"key {each}"] for each in odd)))

@@ -1,6 +1,7 @@
 """The log of events that processes share, over a store: appending, following, groups."""
 
 import asyncio
+import hashlib
 import itertools
 import logging
 import math
@@ -29,6 +30,7 @@ _TOGETHER: Final = 0.015
 each process, takes more of the machine than all else."""
 
 _LEASE: Final = 30.0
+_LONGEST_KEY: Final = 500
 _PRUNE_EVERY: Final = 60.0
 _BACKOFF: Final = Backoff(first=0.1, most=1.0)
 
@@ -96,7 +98,9 @@ class SharedEvents:
         """
         self._settle_in()
         loop = asyncio.get_running_loop()
-        waiting = _Waiting(Record(event.to_json(), tuple(keys)), loop.create_future())
+        waiting = _Waiting(
+            Record(event.to_json(), tuple(map(_as_word, keys))), loop.create_future()
+        )
         self._waiting.append(waiting)
         if self._appending is None:
             self._appending = loop.create_task(self._append_on())
@@ -282,6 +286,16 @@ class SharedEvents:
         trace: TracebackType | None,
     ) -> None:
         await self.aclose()
+
+
+def _as_word(key: str) -> str:
+    """Return a key as every store can keep it; those that are in order stay as they are.
+
+    Part of one may be a header that anybody can write, and what a store does not take would keep
+    those from it that are written together with it.
+    """
+    word = key.encode("unicode_escape")
+    return word.decode() if len(word) <= _LONGEST_KEY else hashlib.sha256(word).hexdigest()
 
 
 async def _handled(handler: Callable[[Event], Awaitable[object]], entry: Entry) -> bool:
