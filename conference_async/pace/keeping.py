@@ -173,6 +173,7 @@ class Lines:
                     break
         except Exception as error:  # noqa: BLE001 -- whatever a client or a store raises: the next look tells
             self._missed += 1
+            news = LineNews(full=full, looked=True)  # nobody waits for what cannot be done
             if full and self._missed < _TRIES:
                 # What is known by itself may be too little: it would teach too few lines.
                 self._full, news = True, LineNews()

@@ -96,6 +96,10 @@ class LineNews:
     """Whether the service refused a create since there were too many: the calls known now are all
     that it allows."""
 
+    looked: bool = False
+    """Whether a look at the account's live calls has ended: from the first one on there are lines
+    for those who can look."""
+
     def and_then(self, later: "LineNews") -> "LineNews":
         """Return what both say."""
         return LineNews(
@@ -103,6 +107,7 @@ class LineNews:
             seen=self.seen | later.seen,
             over=self.over | later.over,
             full=self.full or later.full,
+            looked=self.looked or later.looked,
         )
 
     def __repr__(self) -> str:
@@ -131,7 +136,7 @@ class LineStore(Protocol):
         ...
 
     async def note(self, news: LineNews) -> int:
-        """Take note of news (placed first, then seen, then over, then full).
+        """Take note of news (placed first, then seen, then over, then full and looked).
 
         Returns:
             How many lines are taken then.
@@ -153,7 +158,8 @@ class LineBook:
     """When that was."""
 
     looked_at: int | None = None
-    """When somebody last began to look at the account's calls; None if nobody did."""
+    """When somebody last began to look at the account's calls; None if nobody did. Negative until
+    the first look has ended."""
 
     def lines(self, max_live: int, now: int) -> int:
         """Return how many lines there are, of those that were asked for."""
@@ -168,24 +174,24 @@ class LineBook:
     def take(self, wish: LineWish, now: int) -> LineCount:
         """Take a line if there is one.
 
-        Before the first one somebody looks, so that calls from before are counted: those of a
-        program that was killed, or of other software.
+        Before the first one somebody looks, and all wait for that, so that calls from before are
+        counted: those of a program that was killed, or of other software.
         """
-        first = self.looked_at is None and wish.can_look
+        first = wish.can_look and (self.looked_at is None or self.looked_at < 0)
         taken = wish.name in self.held
         if not taken and not first and self.room(wish, now) > 0:
             self.held[wish.name] = now
             taken = True
         look = not taken and wish.can_look and self.may_look(now)
         if look:
-            self.looked_at = now
+            self.looked_at = -now if first else now
         return LineCount(
             live=len(self.held), lines=self.lines(wish.max_live, now), taken=taken, look=look
         )
 
     def may_look(self, now: int) -> bool:
         """Return whether nobody has looked at the account's calls of late."""
-        return self.looked_at is None or not 0 <= now - self.looked_at < LOOK_EVERY
+        return self.looked_at is None or not 0 <= now - abs(self.looked_at) < LOOK_EVERY
 
     def may_look_in(self, now: int) -> float:
         """Return the seconds until somebody may look again."""
@@ -202,6 +208,8 @@ class LineBook:
         if news.full:
             self.learned = max(1, sum(name.startswith(_CALL) for name in self.held))
             self.learned_at = now
+        if news.looked and self.looked_at is not None:  # None: forgotten meanwhile
+            self.looked_at = abs(self.looked_at)
         return len(self.held)
 
     def ages(self, now: int) -> dict[str, float]:
@@ -239,4 +247,4 @@ def judge(ages: Mapping[str, float], live: AbstractSet[str], *, full: bool = Fal
         full: Whether it was made since the service refused a create.
     """
     over = {name for name, each in ages.items() if name not in live and each * SECOND > UNSEEN}
-    return LineNews(seen=live, over=over, full=full)
+    return LineNews(seen=live, over=over, full=full, looked=True)

@@ -147,14 +147,15 @@ WITH line AS (
     INSERT INTO conference_async_lines AS kept (account, held, looked_at, live, most, taken, look)
     SELECT %(account)s,
            CASE WHEN %(can_look)s THEN '{}' ELSE jsonb_build_object(%(name)s::text, now) END,
-           CASE WHEN %(can_look)s THEN now END,
+           CASE WHEN %(can_look)s THEN -now END,
            (NOT %(can_look)s)::int, %(max_live)s, NOT %(can_look)s, %(can_look)s
     FROM <clock>
     ON CONFLICT (account) DO UPDATE
     SET (held, looked_at, live, most, taken, look) = (
         SELECT CASE WHEN found.free THEN kept.held || jsonb_build_object(%(name)s::text, clock.now)
                     ELSE kept.held END,
-               CASE WHEN next.look THEN clock.now ELSE kept.looked_at END,
+               CASE WHEN NOT next.look THEN kept.looked_at
+                    WHEN look.ended THEN clock.now ELSE -clock.now END,
                count.live + found.free::int,
                rule.most,
                found.ours OR found.free,
@@ -168,15 +169,16 @@ WITH line AS (
                 kept.learned + greatest(0, clock.now - kept.learned_at) / %(recovery)s, %(max_live)s
             ))::int AS most
         ) AS rule
+        CROSS JOIN LATERAL (SELECT coalesce(kept.looked_at > 0, false) AS ended) AS look
         CROSS JOIN LATERAL (SELECT kept.held ? %(name)s AS ours) AS mine
         CROSS JOIN LATERAL (
-            SELECT mine.ours, NOT mine.ours AND (kept.looked_at IS NOT NULL OR NOT %(can_look)s)
+            SELECT mine.ours, NOT mine.ours AND (look.ended OR NOT %(can_look)s)
                 AND count.live < greatest(1, rule.most - %(spare)s) AS free
         ) AS found
         CROSS JOIN LATERAL (
             SELECT %(can_look)s AND NOT (found.ours OR found.free) AND (
-                kept.looked_at IS NULL OR kept.looked_at > clock.now
-                OR clock.now - kept.looked_at >= %(look_every)s
+                kept.looked_at IS NULL OR abs(kept.looked_at) > clock.now
+                OR clock.now - abs(kept.looked_at) >= %(look_every)s
             ) AS look
         ) AS next
     )
@@ -193,10 +195,11 @@ SELECT held, now FROM conference_async_lines CROSS JOIN <clock> WHERE account = 
 _NOTE = _filled("""
 INSERT INTO conference_async_lines AS kept (account) VALUES (%(account)s)
 ON CONFLICT (account) DO UPDATE
-SET (held, learned, learned_at) = (
+SET (held, learned, learned_at, looked_at) = (
     SELECT news.held,
            CASE WHEN %(full)s THEN greatest(1, calls.count) ELSE kept.learned END,
-           CASE WHEN %(full)s THEN clock.now ELSE kept.learned_at END
+           CASE WHEN %(full)s THEN clock.now ELSE kept.learned_at END,
+           CASE WHEN %(looked)s THEN abs(kept.looked_at) ELSE kept.looked_at END
     FROM <clock>
     CROSS JOIN LATERAL (
         SELECT (
@@ -288,6 +291,7 @@ class PostgresStore:
             seen=list(news.seen),
             over=list(news.over),
             full=news.full,
+            looked=news.looked,
             seen_at=SEEN,
         )
         live: int = row["live"]

@@ -85,16 +85,17 @@ if account[1] then
     local since = math.max(0, now - tonumber(account[2]))
     lines = math.min(most, tonumber(account[1]) + math.floor(since / {RECOVERY}))
 end
+local counted = looked and looked > 0 or not can_look
 local live = redis.call('HLEN', KEYS[2])
 for i = 1, 3 do if account[i] then live = live - 1 end end
 local taken = redis.call('HEXISTS', KEYS[2], name) == 1
-if not taken and (looked or not can_look) and live < math.max(1, lines - spare) then
+if not taken and counted and live < math.max(1, lines - spare) then
     redis.call('HSET', KEYS[2], name, string.format('%.0f', now))
     live, taken = live + 1, true
 end
-local look = 0
-if not taken and can_look and (not looked or now < looked or now - looked >= {LOOK_EVERY}) then
-    redis.call('HSET', KEYS[2], ':looked_at', string.format('%.0f', now))
+local look, since = 0, looked and now - math.abs(looked)
+if not taken and can_look and (not looked or since < 0 or since >= {LOOK_EVERY}) then
+    redis.call('HSET', KEYS[2], ':looked_at', string.format('%.0f', counted and now or -now))
     look = 1
 end
 redis.call('PEXPIRE', KEYS[2], {_DAYS_OF_LINES})
@@ -110,7 +111,7 @@ return {{now, redis.call('HGETALL', KEYS[2])}}
 # The news: how many were placed, name and SID of each; how many were seen, these; and all that are
 # over. Each comes after a count, since Lua would have to unpack too many.
 _NOTE = f"""{_CLOCK}
-local at, i = string.format('%.0f', now), 2
+local at, i = string.format('%.0f', now), 3
 for _ = 1, tonumber(ARGV[i]) do
     redis.call('HDEL', KEYS[2], ARGV[i + 1])
     redis.call('HSET', KEYS[2], ARGV[i + 2], at)
@@ -128,6 +129,10 @@ if ARGV[1] == '1' then
         if string.sub(name, 1, 2) == 'CA' then calls = calls + 1 end
     end
     redis.call('HSET', KEYS[2], ':learned', math.max(1, calls), ':learned_at', at)
+end
+local looked = tonumber(redis.call('HGET', KEYS[2], ':looked_at') or 0)
+if ARGV[2] == '1' and looked < 0 then
+    redis.call('HSET', KEYS[2], ':looked_at', string.format('%.0f', -looked))
 end
 redis.call('PEXPIRE', KEYS[2], {_DAYS_OF_LINES})
 local live = redis.call('HLEN', KEYS[2])
@@ -207,8 +212,9 @@ class RedisStore:
     async def note(self, news: LineNews) -> int:
         """Take note of news of lines, as `LineStore` says."""
         placed = [each for pair in news.placed.items() for each in pair]
+        flags = (str(int(news.full)), str(int(news.looked)))
         counted = [str(len(news.placed)), *placed, str(len(news.seen)), *news.seen, *news.over]
-        return cast("int", await self._run(_NOTE, str(int(news.full)), *counted))
+        return cast("int", await self._run(_NOTE, *flags, *counted))
 
     async def give_back(self, reservation: Reservation) -> bool:
         """Free a slot, as `SlotStore` says."""

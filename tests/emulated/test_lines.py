@@ -230,6 +230,19 @@ async def test_calls_from_before_are_counted(make: Make) -> None:
     assert scene.emulator.count("create") == 3
 
 
+async def test_nobody_has_a_line_before_the_first_look_has_ended(make: Make) -> None:
+    """However long the service takes to answer it: the lines may be in use."""
+    async with opened(make(10, max_live=1), allowed=5) as scene:
+        scene.emulator.dial_in("other", FROM)
+        scene.emulator.latency = 1
+        waiting = asyncio.create_task(scene.create())
+        await asyncio.sleep(20)
+        assert not scene.emulator.count("create")
+        scene.emulator.hang_up(scene.emulator.calls[0].sid)
+
+        await waiting
+
+
 async def test_what_was_not_placed_frees_its_line_at_once(make: Make) -> None:
     """Refused, never sent, too many requests: the next create has the line."""
     async with opened(make(10, max_live=1), allowed=5) as scene:

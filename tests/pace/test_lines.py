@@ -83,7 +83,7 @@ async def test_the_arithmetic_is_that_of_the_book(make: Callable[..., SharedLimi
 
 
 async def test_the_first_looks_and_then_two_in_a_second(make: Callable[..., SharedLimit]) -> None:
-    """Before anybody looked nobody has a line; whoever cannot look, or has one, does not wait."""
+    """Before the first look ended nobody has a line; who cannot look, or has one, does not wait."""
     wish = LineWish(name="a", max_live=1, can_look=True)
     async with make() as limit:
         store = store_of(limit)
@@ -97,6 +97,12 @@ async def test_the_first_looks_and_then_two_in_a_second(make: Callable[..., Shar
 
         began = time.monotonic()
         assert await take() == (False, True, False)
+        await store.note(LineNews(placed={"z": "CA0"}, over={"CA0"}))  # which is no look
+        for name in ("a", "b"):
+            taken, look, given = await take(name=name)
+            assert (taken, given) == (False, False)
+            assert not look or time.monotonic() - began > 0.5  # on a busy machine
+        await store.note(LineNews(looked=True))
         assert await take() == (True, False, True)
         assert await take() == (True, False, True)
         taken, look, given = await take(name="b")
@@ -142,10 +148,16 @@ def test_lines_that_an_account_may_have_are_taken(max_live: int | None, reserved
 
 def test_news_add_up() -> None:
     """What is said later of a line holds; nothing else that was said is lost."""
-    early = LineNews(placed={"a": "CA1", "b": "CA2"}, seen={"CA3"}, over={"CA4"}, full=True)
+    early = LineNews(
+        placed={"a": "CA1", "b": "CA2"}, seen={"CA3"}, over={"CA4"}, full=True, looked=True
+    )
     late = LineNews(placed={"b": "CA5"}, seen={"CA6"}, over={"CA7"})
     both = LineNews(
-        placed={"a": "CA1", "b": "CA5"}, seen={"CA3", "CA6"}, over={"CA4", "CA7"}, full=True
+        placed={"a": "CA1", "b": "CA5"},
+        seen={"CA3", "CA6"},
+        over={"CA4", "CA7"},
+        full=True,
+        looked=True,
     )
 
     assert early.and_then(late) == both
@@ -157,8 +169,8 @@ def test_what_is_missing_from_the_list_is_over_once_it_must_be_in_it() -> None:
     """After five seconds, or at once if it was in it before."""
     ages = {"CA1": 9.0, "CA2": 5.0, "CA3": 5.01, "CA4": math.inf, "a": 6.0, "b": 0.0}
 
-    assert judge(ages, {"CA1"}) == LineNews(seen={"CA1"}, over={"CA3", "CA4", "a"})
-    assert judge({}, set(), full=True) == LineNews(full=True)
+    assert judge(ages, {"CA1"}) == LineNews(seen={"CA1"}, over={"CA3", "CA4", "a"}, looked=True)
+    assert judge({}, set(), full=True) == LineNews(full=True, looked=True)
 
 
 def test_a_line_is_as_old_as_the_clock_says() -> None:
@@ -175,6 +187,8 @@ def test_somebody_may_look_twice_in_a_second() -> None:
 
     assert found == [True, False, False, False, True]
     assert LineBook().may_look(0)
+    assert not LineBook(looked_at=-SECOND).may_look(SECOND + 1)
+    assert LineBook(looked_at=-SECOND).may_look(SECOND - 1)
 
 
 def test_a_book_is_written_and_read() -> None:
