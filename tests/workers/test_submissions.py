@@ -14,7 +14,7 @@ from psycopg import AsyncConnection
 from conference_async import NewParticipant, Outcome, Plan, State
 from conference_async.dialer.ledger.postgres import PostgresLedger
 from conference_async.dialer.workers import staging, submission
-from conference_async.dialer.workers.staging import Staging
+from conference_async.dialer.workers.staging import Staging, place_of
 from conference_async.dialer.workers.submission import LEFT_OUT
 from conference_async.errors import ConfigurationError, InvalidParameter, LedgerError
 from conference_async.postgres.session import Session
@@ -244,7 +244,8 @@ async def test_what_the_server_forgot_is_not_entered(scene: "Scene", people: "Pe
     plan = people(3)
     async with scene.dialer.staged(plan) as staged:
         async with await AsyncConnection.connect(scene.dsn, autocommit=True) as database:
-            await database.execute("DELETE FROM conference_async_staged WHERE place = 2")
+            forget = "DELETE FROM conference_async_staged WHERE place = %s"
+            await database.execute(forget, [place_of(0, 2)])
         with pytest.raises(LedgerError, match="submit it again"):
             await staged.enter()
     assert await outcomes(scene, plan) == []
@@ -258,7 +259,8 @@ async def test_what_the_server_forgot_while_it_was_entered_is_missed(
 
     async def killed_after(self: Staging) -> None:
         async with await AsyncConnection.connect(scene.dsn, autocommit=True) as database:
-            await database.execute("DELETE FROM conference_async_staged WHERE place > 3")
+            forget = "DELETE FROM conference_async_staged WHERE place > %s"
+            await database.execute(forget, [place_of(0, 3)])
 
     with monkeypatch.context() as context:
         context.setattr(Staging, "check", killed_after)

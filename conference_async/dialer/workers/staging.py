@@ -17,6 +17,7 @@ import attrs
 
 from conference_async.dialer.calling.decide import Skip, Wait, decide
 from conference_async.dialer.calling.known import caller_of, row_of
+from conference_async.dialer.plan.columns import HIGHEST
 from conference_async.dialer.plan.targets import Target
 from conference_async.dialer.rules.wishes import Wishes
 from conference_async.dialer.workers.assignments import request_of
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
 AT_ONCE = 5_000
 """Targets that are written at a time."""
 
+_APART = 1 << 40
+"""How far the places of two priorities lie apart: there are never as many targets."""
+
 FORGOTTEN = "the server was restarted and forgot what was being submitted: submit it again"
 """Why a submission fails whose targets are not there any more."""
 
@@ -41,8 +45,9 @@ COPY conference_async_staged
 FROM STDIN
 """
 _DROP = """
-DELETE FROM conference_async_staged WHERE submission = %s AND place BETWEEN %s AND %s AND place > 0
+DELETE FROM conference_async_staged WHERE submission = %s AND place = ANY(%s) AND place > 0
 """
+_EMPTY = "DELETE FROM conference_async_staged WHERE submission = %s AND place > 0"
 _COUNT = "SELECT count(*) AS number FROM conference_async_staged WHERE submission = %s"
 # What a submission that was killed left behind, too.
 _FORGET: LiteralString = """
@@ -77,16 +82,16 @@ class Writer:
         seconds = min((each for each in ends if each), default=None)
         self._ends_at = None if seconds is None else self.now + timedelta(seconds=seconds)
 
-    def lines(self, submission: str, first: int, targets: Iterable[Target]) -> str:
+    def lines(self, submission: str, places: Iterable[int], targets: Iterable[Target]) -> str:
         """Return a line for each target; it may read files, as `Wishes.zones_of` does.
 
         Args:
             submission: What they are staged for.
-            first: The place of the first one among all.
+            places: The place of each among all.
             targets: The targets.
         """
         lines: list[str] = []
-        for place, target in enumerate(targets, start=first):
+        for place, target in zip(places, targets, strict=True):
             if target.template is not self._last:
                 self._remember(target.template)
             who = f"{target.priority}\t{target.row}\t{_text(target.key)}\t{_text(target.to)}"
@@ -144,6 +149,19 @@ def _array(names: Sequence[str]) -> str:
     return "{" + ",".join(f'"{name}"' for name in names) + "}"
 
 
+def place_of(priority: int, number: int) -> int:
+    """Return where a target stands among all: those of higher priorities come first.
+
+    To put them in that order afterwards would be one write to all of them, for which a server may
+    need too long.
+
+    Args:
+        priority: The target's.
+        number: Which one of that priority it is, from 1 on.
+    """
+    return (HIGHEST - priority) * _APART + number
+
+
 class Staging:
     """The targets of one submission.
 
@@ -154,10 +172,8 @@ class Staging:
 
     def __init__(self, session: Session, writer: Writer) -> None:
         self.submission: str = secrets.token_hex(8)
-        self.written: int = 0
-        """How many targets are staged."""
-        self.priorities: Counter[int] = Counter()
-        """How many of them have which priority."""
+        self.written: Counter[int] = Counter()
+        """How many targets of each priority are staged, or were."""
         self._session = session
         self._writer = writer
         self._buffer: list[Target] = []
@@ -190,7 +206,7 @@ class Staging:
             return await (await connection.execute(_COUNT, (self.submission,))).fetchone()
 
         row = await self._session.run(work)
-        if row is None or row["number"] != self.written:
+        if row is None or row["number"] != self.written.total():
             raise LedgerError(FORGOTTEN)
 
     async def drop(self) -> None:
@@ -199,8 +215,7 @@ class Staging:
         Raises:
             LedgerError: The server cannot be used.
         """
-        values = (self.submission, 1, self.written)
-        await self._session.run(lambda connection: connection.execute(_DROP, values))
+        await self._session.run(lambda connection: connection.execute(_EMPTY, (self.submission,)))
 
     async def aclose(self) -> None:
         """Forget what is still staged.
@@ -224,20 +239,24 @@ class Staging:
         targets, self._buffer = self._buffer, []
         await self._written()
         if targets:
-            first, self.written = self.written + 1, self.written + len(targets)
-            self.priorities.update(target.priority for target in targets)
-            self._writing = asyncio.create_task(self._copy(first, targets))
+            places = [self._place(target.priority) for target in targets]
+            self._writing = asyncio.create_task(self._copy(places, targets))
 
-    async def _copy(self, first: int, targets: list[Target]) -> None:
-        lines = await asyncio.to_thread(self._writer.lines, self.submission, first, targets)
-        last, tried = first + len(targets) - 1, False
+    def _place(self, priority: int) -> int:
+        """Return the next place of a priority."""
+        self.written[priority] += 1
+        return place_of(priority, self.written[priority])
+
+    async def _copy(self, places: list[int], targets: list[Target]) -> None:
+        lines = await asyncio.to_thread(self._writer.lines, self.submission, places, targets)
+        tried = False
 
         async def work(connection: "AsyncConnection[DictRow]") -> None:
             """Write the lines; again, if an answer was lost."""
             nonlocal tried
             async with connection.transaction():
                 if tried:
-                    await connection.execute(_DROP, (self.submission, first, last))
+                    await connection.execute(_DROP, (self.submission, places))
                 tried = True
                 async with connection.cursor().copy(_COPY) as copy:
                     await copy.write(lines)

@@ -1,5 +1,6 @@
 """How a plan gets into the hands of workers: staged beside the ledger first, then entered in it."""
 
+from collections import Counter
 from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
 from datetime import UTC, datetime
@@ -18,7 +19,7 @@ from conference_async.dialer.plan.targets import places
 from conference_async.dialer.rules.wishes import Wishes
 from conference_async.dialer.workers.jobs import wake
 from conference_async.dialer.workers.queue_schema import check_queue
-from conference_async.dialer.workers.staging import AT_ONCE, FORGOTTEN, Staging, Writer
+from conference_async.dialer.workers.staging import AT_ONCE, FORGOTTEN, Staging, Writer, place_of
 from conference_async.errors import ConfigurationError, LedgerError
 from conference_async.journal.postgres import PostgresJournal
 from conference_async.postgres.session import Session
@@ -69,9 +70,7 @@ WITH known AS MATERIALIZED (
         FROM conference_async_outcome AS outcome
         WHERE outcome.ledger = %(ledger)s AND outcome.target = given.target LIMIT 1
     ) AS was ON true
-    WHERE submission = %(submission)s AND place > %(after)s AND place > 0
-        AND priority = coalesce(%(priority)s, priority)
-    ORDER BY place LIMIT %(most)s
+    WHERE submission = %(submission)s AND place > %(first)s AND place <= %(last)s AND place > 0
 ), entered AS (
     INSERT INTO conference_async_outcome AS known (
         ledger, target, "to", conference, state, attempts, caller, row, id, own_label, purpose,
@@ -128,8 +127,8 @@ WITH known AS MATERIALIZED (
         OR known.state = 'planned' AND (known.conference <> excluded.conference
             OR known.attempts = 0 AND known.not_before <> excluded.not_before)
 )
-SELECT count(*) AS given, max(place) AS last, count(*) FILTER (WHERE fresh) AS fresh,
-    count(*) FILTER (WHERE reason IS NULL AND (state IS NULL OR state = 'skipped'
+SELECT count(*) AS given, count(*) FILTER (WHERE fresh) AS fresh, count(*) FILTER (
+    WHERE reason IS NULL AND (state IS NULL OR state = 'skipped'
         OR state = 'planned' AND NOT ordered OR state = 'unknown' AND %(redial)s)) AS made
 FROM known
 """
@@ -229,59 +228,55 @@ class Submission:
         self._rooms, made = await self._free_rooms(), 0
         async with aclosing(self._plan.batches()) as batches:
             async for batch in batches:
-                before = self._staging.written
+                before = self._staging.written.copy()
                 await self._staging.add(batch)
                 await self._staging.flush()
-                new, _ = await self._enter(self._staging.written - before, after=before)
-                made += new
+                made += await self._enter(before)
                 await self._staging.drop()  # it may go on for days
         return made
 
     async def _enter_all(self) -> int:
-        """Enter what is staged, some thousand at a time, and leave out what is not.
-
-        Those of higher priorities are entered first: to put what is staged in that order before
-        would be one write to all of it, for which a server may need too long.
-        """
+        """Enter what is staged, some thousand at a time, and leave out what is not."""
         if not self._order.keep_missing:
             await self._over_missing(_LEAVE_OUT)
-        self._rooms, made = await self._free_rooms(), 0
-        for priority, count in sorted(self._staging.priorities.items(), reverse=True):
-            place = 0
-            for entered in range(0, count, AT_ONCE):
-                most = min(AT_ONCE, count - entered)
-                new, place = await self._enter(most, after=place, priority=priority)
-                made += new
+        self._rooms = await self._free_rooms()
+        return await self._enter(Counter())
+
+    async def _enter(self, before: Counter[int]) -> int:
+        """Enter those of higher priorities first; return how many are to be called.
+
+        Args:
+            before: How many of each priority are entered already.
+        """
+        made = 0
+        for priority, count in sorted(self._staging.written.items(), reverse=True):
+            for first in range(before[priority], count, AT_ONCE):
+                last = min(first + AT_ONCE, count)
+                made += await self._enter_some(place_of(priority, first), place_of(priority, last))
         return made
 
-    async def _enter(
-        self, count: int, *, after: int, priority: int | None = None
-    ) -> tuple[int, int]:
-        """Enter the next that are staged behind a place, of one priority or of any.
+    async def _enter_some(self, first: int, last: int) -> int:
+        """Enter what is staged behind a place and up to another; return how many are to be called.
 
         Not all up to a place: the server would pass by all that is entered already each time.
-
-        Returns:
-            How many are to be called, and the place of the last.
         """
         rooms = None if self._rooms is None else list(islice(self._rooms, AT_ONCE))
         values = {
             **await self._values(),
-            "after": after,
-            "priority": priority,
-            "most": count,
+            "first": first,
+            "last": last,
             "rooms": rooms,
             "spread": self._plan.spread is not None,
             "redial": self._order.wishes.redial_unknown,
         }
         row, times = await _row(self._ledger.session, _ENTER, values)
-        if row["given"] != count:
+        if row["given"] != last - first:
             raise LedgerError(FORGOTTEN)
         if times > 1:  # the answer is lost that said how many have a room now
             self._rooms = await self._free_rooms()
         elif self._rooms is not None and rooms is not None:
             self._rooms = chain(rooms[row["fresh"] :], self._rooms)
-        return int(row["made"]), int(row["last"] or after)
+        return int(row["made"])
 
     async def _free_rooms(self) -> Iterator[str] | None:
         """Return the rooms that have place for one more, each as often; None if all are empty."""
