@@ -26,6 +26,8 @@ from conference_async.wire import (
     participant_path,
 )
 
+_NOT_THERE_ANY_MORE = (204, 404)
+
 
 class ParticipantHandle:
     """One participant, addressed by Call SID or label; nothing is sent until a method is awaited.
@@ -75,11 +77,21 @@ class ParticipantHandle:
     async def delete(self) -> None:
         """Hang up on the participant, and so remove them from the conference.
 
+        Raises:
+            UnexpectedReply: Something else than the API answered, so they may still be there.
+
         https://www.twilio.com/docs/voice/api/conference-participant-resource#delete-a-participant
         """
         # With a form, if an empty one: a DELETE repeated by aiohttp itself would find nobody, and
         # its 404 would pass for the answer to the first.
-        await self._send("delete", "DELETE", b"")
+        reply = await self._send("delete", "DELETE", b"")
+        if reply.status not in _NOT_THERE_ANY_MORE:
+            error = UnexpectedReply(
+                f"delete: the server answered {reply.status}, which the API never does; check the "
+                "base URL, and any proxy in between"
+            )
+            reply.sign(error)
+            raise error
 
     async def mute(self) -> PlacedParticipant:
         """Let nobody hear the participant."""

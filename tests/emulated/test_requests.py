@@ -153,7 +153,7 @@ async def test_a_failure_of_the_service_keeps_what_it_said(
     assert str(caught.value.request_id).startswith("RQ")
 
 
-@pytest.mark.parametrize("kind", ["fetch", "list", "update"])
+@pytest.mark.parametrize("kind", OPERATIONS)
 @pytest.mark.parametrize("fault", [Fault.HTML_200, Fault.EMPTY_200, Fault.REDIRECT])
 async def test_a_reply_that_the_api_never_gives_is_not_asked_for_again(
     fault: Fault, kind: str, client: ConferenceClient, emulator: Emulator
