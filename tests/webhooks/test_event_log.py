@@ -857,6 +857,45 @@ async def test_a_group_handles_a_callback_once(make_log: MakeLog, stage: AsyncEx
     assert sorted(map(str, handled)) == [f"CA{number:032}" for number in range(10)]
 
 
+@pytest.mark.parametrize("method", ["read", "claim"])
+async def test_a_store_that_has_worked_may_refuse_for_a_while(tmp_path: Path, method: str) -> None:
+    """As where its password is changed: those who hear events would never hear one again."""
+    heard, come = list[int | None](), asyncio.Event()
+    log = SQLiteEvents(tmp_path / "events.db")
+    store = vars(log)["_store"]
+    works, asked = getattr(store, method), 0
+
+    async def refuse_once(*arguments: Any, **more: Any) -> Any:
+        nonlocal asked
+        asked += 1
+        if asked == 2:
+            raise ConfigurationError("a wrong password")
+        return await works(*arguments, **more)
+
+    async def handle(event: Event) -> None:
+        heard.append(event.sequence_number)
+        come.set()
+
+    def listen(event: Event) -> None:
+        heard.append(event.sequence_number)
+        come.set()
+
+    vars(store)[method] = refuse_once
+    async with log, Receiver(Keys("token"), public_url=URL, events=log) as receiver:
+        if method == "claim":
+            receiver.listen(handle, group="billing")
+        else:
+            receiver.listen(listen)
+        for number in (1, 2, 3):
+            assert await log.append(ringing(number), [str(number)])
+            async with asyncio.timeout(20):
+                await come.wait()
+            come.clear()
+
+    assert asked > 2
+    assert heard == [1, 2, 3]
+
+
 async def test_nothing_begins_to_read_anew_once_the_receiver_is_closed(tmp_path: Path) -> None:
     """Neither a callback that was under way, nor who asks whether it is up to date."""
     heard, come = list[Event](), asyncio.Event()

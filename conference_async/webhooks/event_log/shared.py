@@ -6,10 +6,10 @@ import itertools
 import logging
 import math
 import uuid
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
 from functools import partial
 from types import TracebackType
-from typing import Final, Self, TypeVar, Unpack
+from typing import Any, Final, Self, TypeVar, Unpack
 
 import attrs
 
@@ -54,6 +54,43 @@ class Batch:
 class _Waiting:
     record: Record
     written: asyncio.Future[None]
+
+
+class _Persistence:
+    """Asks a store again for as long as it is gone; once it has worked, also where it refuses.
+
+    A right or a password that is changed while processes run is wrong for a while.
+    """
+
+    def __init__(self) -> None:
+        self._proven = False
+
+    async def __call__(self, work: Callable[[], Awaitable[T]], *, proves: bool = False) -> T:
+        """Return what `work` returns; if it `proves`, the store can be read from then on.
+
+        Raises:
+            ConfigurationError: The store can never work.
+        """
+        told = False  # of the refusal: a server that is gone may refuse when it is back
+        for failures in itertools.count(1):
+            try:
+                found = await work()
+            except Exception as error:
+                refused = isinstance(error, ConfigurationError)
+                if refused and not self._proven:
+                    raise
+                if failures == 1 or (refused and not told):
+                    told = refused
+                    _log.log(
+                        logging.ERROR if refused else logging.WARNING,
+                        "the log of events is away, and is tried again: %s",
+                        words_of(error),
+                    )
+                await asyncio.sleep(_BACKOFF.delay(failures))
+            else:
+                self._proven |= proves
+                return found
+        raise AssertionError  # pragma: no cover -- it counts without end
 
 
 class SharedEvents:
@@ -157,23 +194,31 @@ class SharedEvents:
     async def follow(self) -> AsyncGenerator[Batch]:
         """Yield what is in the log from `since` seconds ago on, then what comes, without end.
 
-        While the store is gone it waits, and goes on where it was.
+        While the store is gone it waits, and goes on where it was; also where a store that has
+        worked refuses, since nobody else would begin again.
 
         Raises:
             ConfigurationError: The store can never work.
         """
         self._settle_in()
-        position = await self._persistently(lambda: self._store.start(self._settings.since))
+        persistently = _Persistence()
+        position = await persistently(lambda: self._store.start(self._settings.since))
+
+        def read(wait: float) -> Coroutine[Any, Any, Sequence[Entry]]:
+            return persistently(
+                partial(self._store.read, position, most=_BATCH, wait=wait), proves=True
+            )
+
         ahead: asyncio.Task[Sequence[Entry]] | None = None
         up_to_date = False
         try:
             while True:
-                entries = await (ahead or self._read(position, wait=_WAIT if up_to_date else 0.0))
+                entries = await (ahead or read(_WAIT if up_to_date else 0.0))
                 was_up_to_date, up_to_date = up_to_date, len(entries) < _BATCH
                 if entries:
                     position = entries[-1].position
                 # The store finds what is next while this is handed on.
-                ahead = None if up_to_date else asyncio.create_task(self._read(position, wait=0.0))
+                ahead = None if up_to_date else asyncio.create_task(read(0.0))
                 if entries or not was_up_to_date:
                     events = [event for each in entries if (event := _event(each)) is not None]
                     yield Batch(events, up_to_date)
@@ -182,9 +227,6 @@ class SharedEvents:
         finally:
             if ahead is not None:
                 ahead.cancel()
-
-    async def _read(self, position: str, *, wait: float) -> Sequence[Entry]:
-        return await self._persistently(partial(self._store.read, position, most=_BATCH, wait=wait))
 
     async def handle(
         self, group: str, handler: Callable[[Event], Awaitable[object]], *, most: int = 10
@@ -204,10 +246,12 @@ class SharedEvents:
         """
         self._settle_in()
         member = uuid.uuid4().hex
-        await self._persistently(lambda: self._store.join(group, since=self._settings.since))
+        persistently = _Persistence()
+        await persistently(lambda: self._store.join(group, since=self._settings.since))
         while True:
-            entries = await self._persistently(
-                lambda: self._store.claim(group, member, most=most, wait=_WAIT, lease=_LEASE)
+            entries = await persistently(
+                lambda: self._store.claim(group, member, most=most, wait=_WAIT, lease=_LEASE),
+                proves=True,
             )
             async with asyncio.TaskGroup() as tasks:
                 held = {
@@ -217,34 +261,23 @@ class SharedEvents:
                     await asyncio.wait(
                         held.values(), timeout=_LEASE / 3, return_when=asyncio.FIRST_COMPLETED
                     )
-                    held = await self._settle(group, member, held)
+                    held = await self._settle(group, member, held, persistently)
 
     async def _settle(
-        self, group: str, member: str, held: dict[str, asyncio.Task[bool]]
+        self,
+        group: str,
+        member: str,
+        held: dict[str, asyncio.Task[bool]],
+        persistently: "_Persistence",
     ) -> dict[str, asyncio.Task[bool]]:
         """Note what is done, keep what is under way, and return that."""
         done = [at for at, task in held.items() if task.done() and task.result()]
         left = {at: task for at, task in held.items() if not task.done()}
         if done:
-            await self._persistently(lambda: self._store.done(group, done))
+            await persistently(lambda: self._store.done(group, done))
         if left:
-            await self._persistently(lambda: self._store.renew(group, member, [*left], _LEASE))
+            await persistently(lambda: self._store.renew(group, member, [*left], _LEASE))
         return left
-
-    async def _persistently(self, work: Callable[[], Awaitable[T]]) -> T:
-        """Return what `work` returns, trying again for as long as the store is gone."""
-        for failures in itertools.count(1):
-            try:
-                return await work()
-            except ConfigurationError:
-                raise
-            except Exception as error:  # noqa: BLE001 -- whatever a driver raises while its server is gone
-                if failures == 1:
-                    _log.warning(
-                        "the log of events is away, and is tried again: %s", words_of(error)
-                    )
-                await asyncio.sleep(_BACKOFF.delay(failures))
-        raise AssertionError  # pragma: no cover -- it counts without end
 
     def _settle_in(self) -> None:
         if self._home.settle(
