@@ -1,8 +1,9 @@
 """The conferences of an account: find them, announce to them, end them."""
 
 import builtins
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Collection
 from contextlib import AbstractAsyncContextManager
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Unpack
 
 from conference_async.keywords import NewIntent, takes_fields, takes_once
@@ -34,6 +35,9 @@ from conference_async.wire import (
 
 if TYPE_CHECKING:
     from conference_async.visit import Visitor
+
+_OVER = (404, 16001, 16022)
+"""The status and the codes of what is asked of a conference that is over."""
 
 
 class Conferences:
@@ -195,13 +199,8 @@ class ConferenceHandle:
 
         https://www.twilio.com/docs/voice/api/conference-resource#fetch-a-conference-resource
         """
-
-        async def fetch(sid: str) -> Conference:
-            """Fetch the conference of this SID."""
-            return (await self._send("conference.fetch", "GET", sid)).read(decode_conference)
-
         return await self._room.ask(
-            fetch, doubtful=lambda seen: seen.status == ConferenceStatus.COMPLETED
+            self._fetch, doubtful=lambda seen: seen.status == ConferenceStatus.COMPLETED
         )
 
     @takes_fields(ConferenceChange)
@@ -214,7 +213,12 @@ class ConferenceHandle:
         async def update(sid: str) -> Conference:
             """Change the conference of this SID."""
             form = encode_form(change)
-            reply = await self._send("conference.update", "POST", sid, form)
+            gone = _OVER if change.status else ()  # which can only be completed
+            reply = await self._send("conference.update", "POST", sid, form, gone=gone)
+            if (
+                reply.status >= HTTPStatus.BAD_REQUEST
+            ):  # an attempt before it, whose answer was lost, has ended it
+                return await self._fetch(sid)
             return reply.read(decode_conference)
 
         return await self._room.ask(update)
@@ -234,11 +238,22 @@ class ConferenceHandle:
         """End the conference, and hang up on everybody in it."""
         return await self.update(status="completed")
 
-    async def _send(self, kind: str, method: str, sid: str, form: bytes | None = None) -> Reply:
+    async def _fetch(self, sid: str) -> Conference:
+        return (await self._send("conference.fetch", "GET", sid)).read(decode_conference)
+
+    async def _send(
+        self,
+        kind: str,
+        method: str,
+        sid: str,
+        form: bytes | None = None,
+        *,
+        gone: Collection[int] = (),
+    ) -> Reply:
         sender = self._room.sender
         path = conference_path(sender.account_sid, sid)
         request = Request(kind=kind, method=method, path=path, form=form)
-        return await sender.request(request, resource="conference")
+        return await sender.request(request, resource="conference", gone=gone)
 
     def __repr__(self) -> str:
         return mask(f"<ConferenceHandle {self.name!r}>")

@@ -169,7 +169,7 @@ class ParticipantHandle:
         def send(conference_sid: str) -> Awaitable[Reply]:
             path = participant_path(sender.account_sid, conference_sid, self._key)
             request = Request(kind, method, path, form)
-            return sender.request(request, gone_is_done=kind == "delete")
+            return sender.request(request, gone=(404,) if kind == "delete" else ())
 
         return self._room.ask(send)
 

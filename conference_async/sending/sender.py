@@ -21,8 +21,6 @@ from conference_async.sending.transport import Transport
 if TYPE_CHECKING:
     from conference_async.sending.authorization import Authorization
 
-_NOT_FOUND = 404
-
 
 class Sender:
     """Sends for a client and its views, which differ in `options` only.
@@ -107,27 +105,30 @@ class Sender:
         await self.transport.aclose()
 
     def request(
-        self, request: Request, *, resource: str = "participant", gone_is_done: bool = False
+        self, request: Request, *, resource: str = "participant", gone: Collection[int] = ()
     ) -> Awaitable[Reply]:
         """Send what is safe to repeat, and repeat it while that can help.
 
         Args:
             request: What to send.
             resource: What a 404 says is missing: ``participant`` or ``conference``.
-            gone_is_done: Whether a 404 after an unanswered attempt means success, as for delete.
+            gone: The statuses and codes that mean success after an unanswered attempt, as a 404
+                does for delete: that attempt may have been the one that succeeded.
 
         Raises:
             ConferenceError: Any error of the tree but `OutcomeUnknown`.
         """
         observer = self.options.telemetry
         if observer is None:
-            return self._request(request, resource, gone_is_done=gone_is_done)
-        work = partial(self._request, request, resource, gone_is_done=gone_is_done)
+            return self._request(request, resource, gone=gone)
+        work = partial(self._request, request, resource, gone=gone)
         return observed(observer, request.kind, work)
 
-    def _request(self, request: Request, resource: str, *, gone_is_done: bool) -> Awaitable[Reply]:
+    def _request(
+        self, request: Request, resource: str, *, gone: Collection[int]
+    ) -> Awaitable[Reply]:
         operation = self.begin(request)
-        answered = _answered(operation, resource, gone_is_done=gone_is_done)
+        answered = _answered(operation, resource, gone=gone)
         deadline = self.options.deadline
         return answered if deadline is None else _in_time(operation, answered, deadline)
 
@@ -147,13 +148,13 @@ async def _in_time(operation: Operation, answered: Awaitable[Reply], deadline: f
         ) from error
 
 
-async def _answered(operation: Operation, resource: str, *, gone_is_done: bool) -> Reply:
+async def _answered(operation: Operation, resource: str, *, gone: Collection[int]) -> Reply:
     """Make attempts while one more can help; return the answer, or raise what the last one met."""
     while True:
         if not operation.take():
             await operation.enter()
         await operation.send()
-        verdict = _judged(operation, gone_is_done=gone_is_done)
+        verdict = _judged(operation, gone=gone)
         operation.report(verdict)
         result = operation.attempt.result
         if verdict is RETURN and isinstance(result, Reply):
@@ -163,12 +164,12 @@ async def _answered(operation: Operation, resource: str, *, gone_is_done: bool) 
         await operation.again()
 
 
-def _judged(operation: Operation, *, gone_is_done: bool) -> Verdict:
+def _judged(operation: Operation, *, gone: Collection[int]) -> Verdict:
     attempt = operation.attempt
     if attempt.ending.outcome is DONE:
         return RETURN
     result = attempt.result
-    gone = isinstance(result, Reply) and result.status == _NOT_FOUND
-    if gone_is_done and gone and operation.in_doubt:
+    found = (result.status, attempt.ending.code) if isinstance(result, Reply) else ()
+    if operation.in_doubt and any(each in gone for each in found):
         return RETURN
     return judge_repeatable(attempt.ending, more=operation.more())

@@ -73,6 +73,23 @@ async def test_ending_a_conference_hangs_up_on_everybody(
     assert caught.value.code == 16022
 
 
+@pytest.mark.parametrize("fault", [Fault.PLACE_THEN_500, Fault.RESET_AFTER])
+async def test_ending_a_conference_whose_answer_was_lost(
+    client: ConferenceClient, emulator: Emulator, fault: Fault
+) -> None:
+    """The repeat finds it over, as was asked; the next one of its name is another matter."""
+    sid = await open_room(client, "standup")
+    room = client.conferences("standup")
+    await room.fetch()
+    emulator.faults.add(fault, on="conferences.update")
+
+    ended = await room.end()
+
+    assert (ended.sid, ended.status) == (sid, ConferenceStatus.COMPLETED)
+    with pytest.raises(ConferenceNotFound):
+        await room.end()
+
+
 @pytest.mark.parametrize(
     ("announce", "form"),
     [
