@@ -3,9 +3,11 @@
 import asyncio
 import os
 import sqlite3
+import threading
 import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,8 +25,9 @@ class SQLiteFile(Rooted):
     the thread and back once, and not, as with aiosqlite, once for each statement.
 
     Every piece of work fails if the file is not the one at its path. The object may be used under
-    one event loop after the other. In a process that was forked it is closed, until it is opened
-    there.
+    one event loop after the other. It is closed for a fork, which waits for the work under way:
+    SQLite would inherit what it knows of its parent's locks and log. The parent opens it again with
+    its next work; in the child it is closed, until it is opened there.
 
     Args:
         path: The file, made if it does not exist; None for one that nobody else sees and that is
@@ -53,15 +56,18 @@ class SQLiteFile(Rooted):
             Handle.on, self.path, prepare, busy=busy, read_only=read_only, private=private
         )
         self._handle: Handle | None = None
+        self._aside: Handle | None = None
         self._closing: weakref.finalize[..., Any] | None = None
         self._thread: ThreadPoolExecutor | None = None
         self._process = os.getpid()
+        self._at_work = threading.RLock()
+        _files.add(self)
 
     @property
     def is_open(self) -> bool:
         """Whether this process has it open."""
         self._notice_fork()
-        return self._handle is not None
+        return self._handle is not None or self._aside is not None
 
     async def open(self) -> None:
         """Open it, if it is not open.
@@ -106,13 +112,16 @@ class SQLiteFile(Rooted):
             Moved: The file is no longer at its path; what was written may be lost.
             sqlite3.Error: The file is not open, or the work fails.
         """
-        handle = self._handle
-        if handle is None:
-            raise sqlite3.ProgrammingError("it is closed")
-        handle.check()
-        answer = work(handle.connection)
-        handle.check()
-        return answer
+        with self._at_work:
+            if self._aside is not None:
+                self._open()
+            handle = self._handle
+            if handle is None:
+                raise sqlite3.ProgrammingError("it is closed")
+            handle.check()
+            answer = work(handle.connection)
+            handle.check()
+            return answer
 
     async def aclose(self) -> None:
         """Close it when what was asked for is done; `open` opens it again."""
@@ -125,22 +134,69 @@ class SQLiteFile(Rooted):
                 thread.shutdown(wait=False)
 
     def _open(self) -> None:
-        if self._handle is None:
-            self._handle = self._make()
-            self._closing = weakref.finalize(self, self._handle.close)
+        with self._at_work:
+            if self._aside is not None:
+                self._aside.check(closed=True)
+            if self._handle is None:
+                self._handle = self._make()
+                self._closing = weakref.finalize(self, self._handle.close)
+            self._aside = None
 
     def _close(self) -> None:
-        closing, self._handle, self._closing = self._closing, None, None
-        if closing is not None:
-            closing()
+        with self._at_work:
+            closing, self._handle, self._closing = self._closing, None, None
+            self._aside = None
+            if closing is not None:
+                closing()
+
+    def stop(self) -> None:
+        """Wait for the work under way, let none begin, and close it for a moment."""
+        self._at_work.acquire()
+        handle = self._handle
+        if handle is not None and self.path is not None and self._process == os.getpid():
+            with suppress(sqlite3.Error):
+                self._close()
+            self._aside = handle
+
+    def go_on(self) -> None:
+        """Let work begin again."""
+        self._at_work.release()
+
+    def go_on_in_child(self) -> None:
+        """Let work begin in a process of which only this thread is there."""
+        self._at_work = threading.RLock()
 
     def _notice_fork(self) -> None:
         if self._process != os.getpid():
             if self._closing is not None:
                 self._closing.detach()
                 of_the_parent.append(self._handle)
-            self._handle = self._closing = self._thread = None
+            self._handle = self._aside = self._closing = self._thread = None
             self._process = os.getpid()
+
+
+_files: "weakref.WeakSet[SQLiteFile]" = weakref.WeakSet()
+_stopped: list[SQLiteFile] = []
+
+
+def _stop() -> None:
+    for file in [*_files]:
+        file.stop()
+        _stopped.append(file)
+
+
+def _go_on() -> None:
+    while _stopped:
+        _stopped.pop().go_on()
+
+
+def _go_on_in_child() -> None:
+    while _stopped:
+        _stopped.pop().go_on_in_child()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_stop, after_in_parent=_go_on, after_in_child=_go_on_in_child)
 
 
 def _seen(answer: asyncio.Future[Any]) -> None:

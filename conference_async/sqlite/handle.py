@@ -7,6 +7,7 @@ import sqlite3
 import stat
 import time
 from collections.abc import Callable, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Self, TypeAlias
 
@@ -101,13 +102,16 @@ class Handle:
             places[log] = its_identity
         return cls(connection, places, identity)
 
-    def check(self) -> None:
+    def check(self, *, closed: bool = False) -> None:
         """Refuse to go on with a file that is no longer the one at its path.
+
+        Args:
+            closed: Whether it was closed meanwhile, so that its log may be gone.
 
         Raises:
             Moved: It is not.
         """
-        for path, identity in self._places.items():
+        for path, identity in islice(self._places.items(), 1 if closed else None):
             if _identity(path) != identity:
                 raise Moved(
                     f"{path.name} was moved, deleted or replaced while it was in use; put back "
