@@ -25,6 +25,7 @@ from conference_async.sending.messages import Reply, Request
 from conference_async.sending.pages import Listing, check_filters, first_page, page_size_for, whole
 from conference_async.sending.sender import Sender
 from conference_async.wire import (
+    GONE,
     conference_path,
     conferences_path,
     conferences_query,
@@ -35,9 +36,6 @@ from conference_async.wire import (
 
 if TYPE_CHECKING:
     from conference_async.visit import Visitor
-
-_OVER = (404, 16001, 16022)
-"""The status and the codes of what is asked of a conference that is over."""
 
 
 class Conferences:
@@ -213,12 +211,10 @@ class ConferenceHandle:
         async def update(sid: str) -> Conference:
             """Change the conference of this SID."""
             form = encode_form(change)
-            gone = _OVER if change.status else ()  # which can only be completed
+            gone = GONE if change.status else ()  # which can only be completed
             reply = await self._send("conference.update", "POST", sid, form, gone=gone)
-            if (
-                reply.status >= HTTPStatus.BAD_REQUEST
-            ):  # an attempt before it, whose answer was lost, has ended it
-                return await self._fetch(sid)
+            if reply.status >= HTTPStatus.BAD_REQUEST:
+                return await self._fetch(sid)  # an attempt whose answer was lost has ended it
             return reply.read(decode_conference)
 
         return await self._room.ask(update)

@@ -24,11 +24,11 @@ import threading
 import time
 import uuid
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import redirect_stdout
 from pathlib import Path
-from typing import Protocol, Self, TypeVar
+from typing import Any, Protocol, Self, TypeVar
 
 import pytest
 from blockbuster import BlockBuster, blockbuster_ctx
@@ -241,6 +241,18 @@ class PostgresServer:
 
     def _run(self, statement: str) -> None:
         run_sql(self.where, statement)
+
+
+def fork(child: Callable[[], Coroutine[Any, Any, None]]) -> int:
+    """Fork a process that runs this and ends, with 0 if all was well; return its id."""
+    if (process := os.fork()) == 0:
+        status = 1
+        try:
+            asyncio.run(child())
+            status = 0
+        finally:
+            os._exit(status)
+    return process
 
 
 def run_sql(dsn: str, statement: str) -> None:

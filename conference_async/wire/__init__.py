@@ -28,9 +28,10 @@ from conference_async.wire.paths import (
     participants_path,
     start_path,
 )
-from conference_async.wire.refusals import error_code, refusal
+from conference_async.wire.refusals import GONE, error_code, refusal
 
 __all__ = [
+    "GONE",
     "LARGEST_PAGE",
     "PageReply",
     "call_path",

@@ -35,6 +35,12 @@ _BY_CODE: Mapping[int, type[RequestRefused]] = {
     20429: TooManyRequests,
     22005: CallQueueFull,
 }
+GONE: tuple[int, ...] = (
+    HTTPStatus.NOT_FOUND,
+    *(code for code, kind in _BY_CODE.items() if kind is ConferenceNotActive),
+)
+"""The status and the codes of what is asked of a conference that is over."""
+
 _BY_STATUS: Mapping[int, type[RequestRefused]] = {
     HTTPStatus.UNAUTHORIZED: NotAuthorized,
     HTTPStatus.FORBIDDEN: NotAuthorized,

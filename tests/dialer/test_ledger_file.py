@@ -23,6 +23,7 @@ from conference_async.dialer.ledger.file import SCHEMA, in_use, is_ledger
 from conference_async.dialer.ledger.summary import summaries_in
 from conference_async.errors import ConfigurationError, LedgerError
 from conference_async.sqlite import handle
+from tests.conftest import fork
 
 NOW = datetime(2026, 1, 31, 12, 30, tzinfo=UTC)
 CAMPAIGN = Campaign(name="standup", account_sid=f"AC{'0' * 32}", total=2)
@@ -529,13 +530,7 @@ def test_a_fork_opens_the_ledger_for_itself(
             await temporary.counts()
 
     asyncio.run(begin())
-    if (child := os.fork()) == 0:
-        status = 1
-        try:
-            asyncio.run(in_the_child())
-            status = 0
-        finally:
-            os._exit(status)
+    child = fork(in_the_child)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
     async def go_on() -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from conference_async.sqlite.file import SQLiteFile
 from conference_async.sqlite.handle import Moved
+from tests.conftest import fork
 
 
 async def test_what_fails_when_nobody_waits_any_more_is_not_logged(tmp_path: Path) -> None:
@@ -70,13 +71,7 @@ def test_a_fork_inherits_nothing_of_what_sqlite_knows(tmp_path: Path) -> None:
         await file.aclose()
 
     assert asyncio.run(write(1)) == [1]
-    if (pid := os.fork()) == 0:
-        status = 1
-        try:
-            asyncio.run(child())
-            status = 0
-        finally:
-            os._exit(status)
+    pid = fork(child)
     asyncio.run(file.aclose())
     os.write(ask, b"x")
     os.read(answered, 1)

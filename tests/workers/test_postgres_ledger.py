@@ -24,6 +24,7 @@ from conference_async.dialer.workers.shared_campaign import SharedCampaign
 from conference_async.errors import ConfigurationError, LedgerError
 from conference_async.models import NewParticipant, Participant
 from conference_async.pace.postgres import PostgresStore
+from tests.conftest import fork
 
 NOW = datetime(2026, 1, 31, 12, 30, tzinfo=UTC)
 PLACED = Participant(status="queued", call_sid=f"CA{'1' * 32}", conference_sid=f"CF{'2' * 32}")
@@ -261,13 +262,7 @@ def test_a_fork_has_a_connection_of_its_own(postgres_server: str, campaign: Camp
 
     with asyncio.Runner() as runner:
         runner.run(begin())
-        if (child := os.fork()) == 0:
-            status = 1
-            try:
-                asyncio.run(in_the_child())
-                status = 0
-            finally:
-                os._exit(status)
+        child = fork(in_the_child)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
         runner.run(go_on())
 
