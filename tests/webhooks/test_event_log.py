@@ -898,12 +898,18 @@ async def test_a_store_that_has_worked_may_refuse_for_a_while(tmp_path: Path, me
 
 async def test_nothing_begins_to_read_anew_once_the_receiver_is_closed(tmp_path: Path) -> None:
     """Neither a callback that was under way, nor who asks whether it is up to date."""
-    heard, come = list[Event](), asyncio.Event()
+    heard, first, come = list[Event](), asyncio.Event(), asyncio.Event()
+
+    def hear(event: Event) -> None:
+        heard.append(event)
+        first.set()
+
     async with SQLiteEvents(tmp_path / "events.db") as log:
         async with Receiver(Keys("token"), public_url=URL, events=log) as receiver:
-            receiver.listen(heard.append)
+            receiver.listen(hear)
             assert await post(receiver, callback(1)) == HTTPStatus.NO_CONTENT
             await receiver.up_to_date()
+            await first.wait()  # it may have been up to date just before the callback
             late = asyncio.create_task(post(receiver, callback(2), once=come))
             await asyncio.sleep(0)
         others = asyncio.all_tasks() - {late}
