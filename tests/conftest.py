@@ -135,20 +135,33 @@ def run_tests(
 
 
 @pytest.fixture(scope="session")
-def free_port() -> Callable[[], int]:
-    """Return a function that returns a port on which a program is about to listen.
+def free_port() -> Iterator[Callable[[], int]]:
+    """Return a function that returns a port on which one program may listen, and nobody else.
 
-    It is below those that the system hands out by itself: another test's server or connection
-    would otherwise get the same one before the program listens.
+    A socket holds it that does not listen itself. Linux lets one that reuses addresses, as servers
+    do, listen beside it, and gives the port to no connection. Other systems let nobody listen
+    there, so that the port is only likely to be free: it is below those that they hand out.
     """
+    held: list[socket.socket] = []
 
     def _free_port() -> int:
         while True:
-            port = random.randrange(10_000, 32_000)
-            with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
-                return port
+            holder, port = socket.socket(), random.randrange(10_000, 32_000)
+            try:
+                holder.bind(("127.0.0.1", port))
+            except OSError:
+                holder.close()
+                continue
+            if sys.platform == "linux":
+                holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                held.append(holder)
+            else:
+                holder.close()
+            return port
 
-    return _free_port
+    yield _free_port
+    for holder in held:
+        holder.close()
 
 
 class Server(Protocol):

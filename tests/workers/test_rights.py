@@ -137,8 +137,7 @@ def pooler(postgres_proxy: "tuple[Proxy, str]", free_port: Callable[[], int]) ->
         if os.geteuid() == 0:  # which it refuses to be
             command[1:1] = ["-u", "nobody"]
         with subprocess.Popen(command, stderr=subprocess.DEVNULL) as running:
-            gives_up = time.monotonic() + 20
-            while time.monotonic() < gives_up:
+            while running.poll() is None:
                 with suppress(psycopg.OperationalError):
                     psycopg.connect(where).close()
                     break
