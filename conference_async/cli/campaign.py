@@ -11,9 +11,10 @@ from cyclopts import App, Parameter, validators
 
 from conference_async.cli import problems
 from conference_async.cli.account import FROM_ENVIRONMENT, Account
-from conference_async.cli.dialling import RunOptions, dial
+from conference_async.cli.dialling import dial
 from conference_async.cli.output import CAMPAIGNS, PLAIN, Output
 from conference_async.cli.resuming import kept
+from conference_async.cli.run_options import RunOptions
 from conference_async.errors import LedgerError
 from conference_async.postgres.dsn import in_database
 

@@ -4,7 +4,7 @@ import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote
 
 import attrs
@@ -24,6 +24,7 @@ from conference_async.cli.resuming import (
     how_to_watch,
 )
 from conference_async.cli.rules import Rules
+from conference_async.cli.run_options import RunOptions
 from conference_async.cli.runs import Follower
 from conference_async.client import ConferenceClient
 from conference_async.dialer.ledger.outcome import LedgerStore
@@ -36,14 +37,11 @@ from conference_async.postgres.dsn import in_database
 from conference_async.privacy import mask
 from conference_async.sending.entries import State
 
-if TYPE_CHECKING:
-    from conference_async.cli.dialling import RunOptions
-
 
 async def dial_file(
     file: Path,
     rows: PlanOptions,
-    run: "RunOptions",
+    run: RunOptions,
     rules: Rules,
     *,
     account: Account,
@@ -86,7 +84,7 @@ async def dial_file(
 
 @asynccontextmanager
 async def _service(
-    run: "RunOptions", account: Account, rehearsed: Rehearsed
+    run: RunOptions, account: Account, rehearsed: Rehearsed
 ) -> AsyncGenerator[ConferenceClient, None]:
     """Open what is dialled through: the account, or an emulator for a rehearsal."""
     if run.emulator:
@@ -110,7 +108,7 @@ class _Showing:
 
     file: Path
     rows: PlanOptions
-    run: "RunOptions"
+    run: RunOptions
     client: ConferenceClient
     output: Output
     lines: tuple[float, int] = (0.0, 0)
