@@ -141,9 +141,9 @@ async def test_accounts_and_keys_are_made(control: Any) -> None:
 async def test_it_goes_away_and_comes_back(control: Any) -> None:
     """The answer comes before; then nobody is there, and then everything is as it was."""
     await control.create()
-    going = await control.ask("POST", "/restart", {"downtime": 0.3})
+    going = await control.ask("POST", "/restart", {"downtime": 1})
     twice = await control.ask("POST", "/restart")
-    assert (going.status, going.body, twice.status) == (202, {"downtime": 0.3}, 409)
+    assert (going.status, going.body, twice.status) == (202, {"downtime": 1}, 409)
 
     async def there() -> bool:
         try:
@@ -151,11 +151,10 @@ async def test_it_goes_away_and_comes_back(control: Any) -> None:
         except aiohttp.ClientConnectionError:
             return False
 
-    async with asyncio.timeout(10):
-        while await there():
-            pass
-        while not await there():
-            pass
+    while await there():
+        pass
+    while not await there():
+        pass
 
 
 async def test_a_restart_does_not_outlive_the_emulator(open_control: Any) -> None:

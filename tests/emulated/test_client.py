@@ -5,7 +5,6 @@ import base64
 import copy
 import gc
 import logging
-import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -364,12 +363,11 @@ async def test_closing_a_client_that_was_never_used_is_nothing(emulator: Emulato
     assert emulator.rings(TO) == 1
 
 
-def test_a_client_is_made_before_any_loop_and_used_under_several() -> None:
+def test_a_client_is_made_before_any_loop_and_used_under_several(
+    free_port: Callable[[], int],
+) -> None:
     """Each asyncio.run is a new loop; the pace goes on, the connections are new."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    sent: list[float] = []
+    port, sent = free_port(), list[float]()
     client = ConferenceClient(
         Credentials(ACCOUNT, TOKEN),
         base_url=f"http://127.0.0.1:{port}",

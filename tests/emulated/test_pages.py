@@ -297,6 +297,7 @@ async def test_leaving_early_leaves_nothing_behind(
 
 
 @pytest.mark.parametrize("method", ["stream", "pages"])
+@pytest.mark.usefixtures("nothing_left_over")
 def test_a_stream_that_is_left_half_way_ends_with_the_loop_quietly(
     method: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -417,6 +418,7 @@ async def test_an_error_on_a_later_page_comes_after_the_earlier_ones(
     assert [participant.label for participant in seen] == ["0", "1"]
 
 
+@pytest.mark.usefixtures("nothing_left_over")
 async def test_an_error_on_a_page_that_nobody_wants_any_more_is_nobodys(
     client: ConferenceClient, emulator: Emulator, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -161,6 +161,7 @@ RINGS = {"placed": {1}, "unknown": {0, 1}, "cancelled": {0}}
 @pytest.mark.parametrize("cancel", [waiting, woken])
 @pytest.mark.parametrize("shared", [False, True])
 @pytest.mark.parametrize("fault", [None, Fault.RESET_AFTER, Fault.FAIL_503, Fault.TOO_MANY])
+@pytest.mark.usefixtures("nothing_left_over")
 async def test_a_create_cancelled_at_any_step_is_reported_as_it_was(
     fault: Fault | None,
     *,
@@ -183,10 +184,9 @@ async def test_a_create_cancelled_at_any_step_is_reported_as_it_was(
             create = asyncio.ensure_future(
                 steps.through(room.participants.create(from_=FROM, to=to))
             )
-            async with asyncio.timeout(5):
-                fate = await fate_of(create)
-                emulator.faults.clear()
-                await room.participants.create(from_=FROM, to=next(numbers))
+            fate = await fate_of(create)
+            emulator.faults.clear()
+            await room.participants.create(from_=FROM, to=next(numbers))
             assert emulator.rings(to) in RINGS[fate], (steps, fate)
             assert client.limit.snapshot().next_start < 1.5 / CPS, steps
             assert client.limit.snapshot().waiting == 0, steps
@@ -222,7 +222,7 @@ async def test_a_call_cancelled_at_any_step_is_in_the_ledger_as_it_was(
                 task = asyncio.ensure_future(
                     steps.through(executor.call(planned, new, lambda: None))
                 )
-                await asyncio.wait([task], timeout=5)
+                await asyncio.wait([task])
                 (left,) = [outcome async for outcome in ledger.outcomes()]
                 await ledger.end()
             rang = emulator.rings(TO) - before

@@ -219,12 +219,14 @@ async def test_what_was_unknown_is_found_later(
     connect: Callable[..., ConferenceClient], emulator: Emulator, books: Any, key: str
 ) -> None:
     """By its label, as soon as it shows; from then on it is simply known."""
-    emulator.faults.add(Fault.INVISIBLE, seconds=0.6)
+    emulator.faults.add(Fault.INVISIBLE, seconds=3)
     emulator.faults.add(Fault.PLACE_THEN_500)
     with pytest.raises(OutcomeUnknown):
         await ask(connect(), key)
-    await asyncio.sleep(0.6)
-    found = await ask(connect(), key)
+    found = None
+    while found is None:
+        with suppress(OutcomeUnknown):
+            found = await ask(connect(), key)
     again = await ask(connect(), key)
 
     assert (found.reconciled, found.repeated) == (True, True)
@@ -486,8 +488,7 @@ async def test_a_claimer_that_is_cancelled_in_flight_leaves_it_to_be_found(
     """Its form had left: those who wait find the call, and do not dial."""
     emulator.latency = 0.4
     first = asyncio.create_task(ask(connect(), key))
-    await until(lambda: books_sending(books))
-    await asyncio.sleep(0.1)
+    await until(lambda: emulator.count("create"))
     other = asyncio.create_task(ask(connect(), key))
     first.cancel()
     with pytest.raises(asyncio.CancelledError) as raised:
@@ -498,13 +499,6 @@ async def test_a_claimer_that_is_cancelled_in_flight_leaves_it_to_be_found(
         await other
     assert (await ask(connect(), key)).repeated
     assert emulator.rings(TO) == emulator.count("create") == 1
-
-
-def books_sending(books: Any) -> bool:
-    """Return whether somebody has claimed a key."""
-    with suppress(Exception):  # the table may not be there yet
-        return bool(books.states())
-    return False
 
 
 async def test_a_claimer_that_is_cancelled_in_line_leaves_nothing(
@@ -540,14 +534,14 @@ async def test_whoever_waits_takes_no_slot(
     await asyncio.gather(*same)
 
     assert emulator.count("create") == 3
-    assert took < 2.9
+    assert took < 9  # a slot each would be eleven
 
 
 async def test_journals_are_apart(
     connect: Callable[..., ConferenceClient], emulator: Emulator, key: str, tmp_path: Path
 ) -> None:
     """The same key in another journal is another intent, also while the first is in line."""
-    limit = CreateLimit(0.3)
+    limit = CreateLimit(0.01)
     await ask(connect(limit=limit), f"{key} before")
     first = asyncio.create_task(ask(connect(limit=limit), key))
     await asyncio.sleep(0.1)
@@ -563,7 +557,7 @@ async def test_a_deadline_in_line_says_that_nothing_was_sent(
     connect: Callable[..., ConferenceClient], emulator: Emulator, key: str
 ) -> None:
     """The one who waits for the one who waits for a slot may simply ask again."""
-    client = connect(limit=CreateLimit(0.5))
+    client = connect(limit=CreateLimit(0.25))
     await ask(client, f"{key} before")
     first = asyncio.create_task(ask(client, key))
     await asyncio.sleep(0.1)
@@ -742,7 +736,7 @@ async def test_a_claim_is_renewed_while_its_create_is_under_way(
 ) -> None:
     """However long the service takes, nobody takes its process for dead."""
     monkeypatch.setattr("conference_async.sending.hold.RENEWED_EVERY", 0.05)
-    emulator.latency = 0.5
+    emulator.latency = 1.5
     failing = iter([False, True])
 
     async def fail(before: Intent, after: Intent) -> None:

@@ -10,6 +10,7 @@ import time
 import uuid
 from asyncio.subprocess import PIPE, Process
 from collections import defaultdict
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -128,7 +129,8 @@ class Storm:
             await asyncio.sleep(dice.uniform(0.1, 0.8))
             victim = dice.randrange(processes)
             if parent.returncode is None and _state(pids[victim]) not in "ZX":
-                os.kill(pids[victim], signal.SIGKILL)
+                with suppress(ProcessLookupError):  # it has ended meanwhile
+                    os.kill(pids[victim], signal.SIGKILL)
                 if successor := await parent.stdout.readline():  # else it was through, and all are
                     pids[victim] = int(successor)
         assert await parent.wait() == 0

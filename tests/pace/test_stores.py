@@ -65,11 +65,10 @@ async def start(limit: SharedLimit) -> float:
 async def test_two_limits_alternate(make: Callable[..., SharedLimit]) -> None:
     """Slots of one account are one interval apart, whoever takes them."""
     async with make(20) as one, make(20) as other:
-        found = sorted(
-            await asyncio.gather(*(start(limit) for limit in (one, other) for _ in range(5)))
-        )
+        begun = asyncio.get_running_loop().time()
+        found = await asyncio.gather(*(start(limit) for limit in (one, other) for _ in range(5)))
 
-    assert 0.41 <= found[-1] - found[0] < 5  # a busy machine may be late
+    assert 0.41 <= max(found) - begun < 15  # a busy machine may be late
 
 
 async def test_accounts_are_apart(make: Callable[..., SharedLimit]) -> None:
@@ -126,13 +125,13 @@ async def test_what_was_given_back_is_taken_next(make: Callable[..., SharedLimit
     async with make(1) as limit:
         store = limit._store
         await store.open()
-        first = await store.reserve(cps=1, floor=0)
-        second = await store.reserve(cps=1, floor=0)
+        first = await store.reserve(cps=0.01, floor=0)
+        second = await store.reserve(cps=0.01, floor=0)
 
         assert not await store.give_back(first)
         assert await store.give_back(second)
         assert not await store.give_back(second)
-        assert (await store.reserve(cps=1, floor=0)).slot == second.slot
+        assert (await store.reserve(cps=0.01, floor=0)).slot == second.slot
 
 
 async def test_the_state_lost_is_made_up_for(
@@ -151,14 +150,17 @@ async def test_a_clock_that_went_back_delays_by_a_second_at_most(
 ) -> None:
     """A later time in the row is waited for if it is near, and otherwise forgotten."""
     account = uuid.uuid4().hex
-    async with make(10, account=account) as limit:
+    async with make(0.01, account=account) as limit:
         await limit._store.open()
-        before = await limit._store.reserve(cps=10, floor=0)
+        before = await limit._store.reserve(cps=0.01, floor=0)
         await asyncio.to_thread(shift, place, account, back)
-        after = await limit._store.reserve(cps=10, floor=0)
+        after = await limit._store.reserve(cps=0.01, floor=0)
 
     assert before.wait == 0
-    assert 0.4 < after.wait <= 1.1
+    if back < STEP_BACK:
+        assert after.slot == before.after + back
+    else:
+        assert after.wait == 1
 
 
 def shift(place: tuple[str, str], account: str, by: int) -> None:
@@ -181,6 +183,7 @@ def shift(place: tuple[str, str], account: str, by: int) -> None:
 def test_a_limit_outlives_its_event_loop(make: Callable[..., SharedLimit]) -> None:
     """It is made before a loop runs, and a second asyncio.run goes on at the pace of the first."""
     limit = make(5)
+    begun = time.monotonic()
 
     async def two() -> float:
         async with limit:
@@ -188,9 +191,9 @@ def test_a_limit_outlives_its_event_loop(make: Callable[..., SharedLimit]) -> No
             await start(limit)
             return time.monotonic()
 
-    first = asyncio.run(two())
+    asyncio.run(two())
 
-    assert 0.3 <= asyncio.run(two()) - first < 5  # a busy machine may be late
+    assert 0.55 <= asyncio.run(two()) - begun < 15  # a busy machine may be late
 
 
 @pytest.mark.usefixtures("nothing_left_over")
@@ -236,25 +239,23 @@ def test_limits_that_nobody_closes_give_back_what_they_hold_before_their_loop_en
         gc.collect()
     assert not caplog.records
     # A store's thread may be on its way back from waking the loop.
-    gives_up = time.monotonic() + 5
-    while any(loop() for loop in loops) and time.monotonic() < gives_up:
+    while any(loop() for loop in loops):
         time.sleep(0.01)
         gc.collect()
-    assert [loop() for loop in loops] == [None] * 3
 
 
 def test_a_limit_can_be_looked_at_where_no_loop_runs(make: Callable[..., SharedLimit]) -> None:
     """Before the first loop and after the last one; what is said then is what is known here."""
-    limit = make(0.1)
+    limit = make(0.01)
     before = limit.snapshot()
     asyncio.run(start(limit))
     after = limit.snapshot()
-    limit.observe(30_000)
+    limit.observe(300_000)
 
     assert (before.next_start, before.waiting) == (0, 0)
-    assert 8 < after.next_start <= 10
-    assert limit.estimate(Priority.BULK) > 8
-    assert limit.snapshot().effective_cps == 0.05
+    assert 50 < after.next_start <= 100
+    assert limit.estimate(Priority.BULK) > 50
+    assert limit.snapshot().effective_cps == 0.005
     asyncio.run(limit.aclose())
 
 
@@ -271,6 +272,7 @@ def test_a_loop_that_is_stopped_and_run_again_goes_on(make: Callable[..., Shared
 
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")  # it is the subject
+@pytest.mark.usefixtures("nothing_left_over")
 def test_a_process_that_was_forked_shares_the_pace(
     make: Callable[..., SharedLimit], caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -313,8 +315,8 @@ async def test_a_slow_down_is_seen_by_the_others(make: Callable[..., SharedLimit
         await start(one)
         await start(other)
         one.observe(5000)
-        await asyncio.sleep(0.2)
-        await start(other)
+        while other.snapshot().effective_cps == 20:
+            await start(other)
 
         assert other.snapshot().effective_cps == 10
         assert other.snapshot().queue_time == 5000

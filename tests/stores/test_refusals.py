@@ -130,7 +130,7 @@ async def test_a_postgres_that_can_never_work_is_not_waited_for(
 ) -> None:
     """Neither by a create, nor by a submit, nor by whoever waits for the past."""
     dsn, told = mistakes[mistake]
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(40):
         with pytest.raises(ConfigurationError, match=told) as caught:
             await use(dsn)
     assert "wrong" not in str(caught.value)
@@ -200,7 +200,7 @@ async def test_a_redis_that_can_never_work_is_not_waited_for(
             async with RedisLimit(url, 30) as limit:
                 await create(limit=limit)
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(40):
         with pytest.raises(ConfigurationError, match=told) as caught:
             await use()
     assert "wrong" not in str(caught.value)
@@ -246,7 +246,7 @@ async def of_an_unknown_authority(*, asked: bool) -> AsyncIterator[int]:
 async def test_a_postgres_whose_authority_is_unknown_is_not_waited_for(tmp_path: Path) -> None:
     """It says which setting names the authority."""
     trustme.CA().cert_pem.write_to_path(str(tmp_path / "another.pem"))
-    async with of_an_unknown_authority(asked=True) as port, asyncio.timeout(20):
+    async with of_an_unknown_authority(asked=True) as port, asyncio.timeout(40):
         where = f"postgresql://me@localhost:{port}/calls?gssencmode=disable"
         secured = f"&sslmode=verify-full&sslrootcert={tmp_path / 'another.pem'}"
         with pytest.raises(ConfigurationError, match="sslrootcert="):
@@ -256,7 +256,7 @@ async def test_a_postgres_whose_authority_is_unknown_is_not_waited_for(tmp_path:
 async def test_a_redis_whose_authority_is_unknown_is_not_waited_for() -> None:
     """Known by the class of what TLS raised, whatever it says."""
     async with (
-        asyncio.timeout(20),
+        asyncio.timeout(40),
         of_an_unknown_authority(asked=False) as port,
         RedisLimit(f"rediss://localhost:{port}/0", 30) as limit,
     ):
@@ -271,7 +271,7 @@ async def test_a_redis_that_does_not_speak_tls_is_not_waited_for() -> None:
         writer.write(b"-ERR Protocol error: unauthenticated multibulk length\r\n")
         writer.close()
 
-    async with await asyncio.start_server(serve, "localhost", 0) as server, asyncio.timeout(20):
+    async with await asyncio.start_server(serve, "localhost", 0) as server, asyncio.timeout(40):
         port = server.sockets[0].getsockname()[1]
         async with RedisLimit(f"rediss://localhost:{port}/0", 30) as limit:
             with pytest.raises(ConfigurationError, match="use redis://"):
@@ -305,7 +305,7 @@ async def test_a_file_that_can_never_work_is_not_waited_for(
     (tmp_path / "folder").mkdir()
     (tmp_path / "letter.txt").write_text("Dear Sir or Madam, " * 100)
     journal = Journal(tmp_path / name)
-    async with asyncio.timeout(10), SQLiteLimit(tmp_path / name, 30) as limit:
+    async with asyncio.timeout(40), SQLiteLimit(tmp_path / name, 30) as limit:
         use = create(limit=limit) if kind == "limit" else journal.__aenter__()
         with pytest.raises(ConfigurationError, match=told):
             await use

@@ -4,12 +4,11 @@ import asyncio
 import os
 import random
 import signal
-import socket
 import sys
 import time
 from asyncio.subprocess import Process
 from collections import defaultdict
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from email.utils import format_datetime
@@ -146,13 +145,12 @@ class Worker:
 
 
 @asynccontextmanager
-async def running(kind: str, where: str, name: str) -> AsyncIterator[list[Worker]]:
+async def running(
+    kind: str, where: str, name: str, ports: Sequence[int]
+) -> AsyncIterator[list[Worker]]:
     """Run workers that share a log."""
     environment = {"STORE": kind, "WHERE": where, "LOG": name}
-    workers: list[Worker] = []
-    for _ in range(WORKERS):
-        with socket.create_server(("127.0.0.1", 0)) as listening:
-            workers.append(Worker(environment, listening.getsockname()[1]))
+    workers = [Worker(environment, port) for port in ports]
     try:
         for worker in workers:
             await worker.start()
@@ -234,7 +232,11 @@ def p99(values: Sequence[float]) -> float:
 @pytest.mark.timeout(60 + CALLS // 10)
 @pytest.mark.parametrize("kind", ["sqlite", "redis", "postgres"])
 async def test_every_worker_knows_the_truth(
-    kind: str, tmp_path: Path, request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]
+    kind: str,
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
+    capsys: pytest.CaptureFixture[str],
+    free_port: Callable[[], int],
 ) -> None:
     """Each event once at each of them, one killed and started again among them; and in time."""
     where = str(tmp_path / "events.db")
@@ -243,7 +245,8 @@ async def test_every_worker_knows_the_truth(
     weather = storm(CALLS)
     async with AsyncExitStack() as stack:
         session = await stack.enter_async_context(aiohttp.ClientSession())
-        workers = await stack.enter_async_context(running(kind, where, tmp_path.name))
+        ports = [free_port() for _ in range(WORKERS)]
+        workers = await stack.enter_async_context(running(kind, where, tmp_path.name, ports))
         for worker in workers:
             await worker.answers(session)
 
@@ -253,8 +256,10 @@ async def test_every_worker_knows_the_truth(
         await workers[-1].answers(session)
         start = time.monotonic() - started
         returned = await workers[-1].says(session)
-        await asyncio.sleep(0.5)
-        said = [await worker.says(session) for worker in workers]
+        said = list[Any]()
+        while not said or any(len(each["heard"]) < len(record.sent) for each in said):
+            await asyncio.sleep(0.5)
+            said = [await worker.says(session) for worker in workers]
         for worker in workers:
             url = f"http://127.0.0.1:{worker.port}/seed"
             async with session.post(url, json=weather.rooms) as answer:

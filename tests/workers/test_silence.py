@@ -1,6 +1,7 @@
 """Connections that never answer again, while new ones do: nothing waits for them for long."""
 
 import asyncio
+import re
 import signal
 import time
 from collections.abc import Awaitable, Callable
@@ -118,14 +119,14 @@ async def test_a_process_that_stood_still_says_so(
 ) -> None:
     """In a line: as others have been told that it is dead."""
     monkeypatch.setattr(supervision, "_TICK", 0.01)
-    watching = asyncio.create_task(supervision._frozen(0.5))
+    watching = asyncio.create_task(supervision._frozen(2))
     await asyncio.sleep(0.05)
     assert not watching.done()
-    time.sleep(0.7)  # noqa: ASYNC251 -- what is noticed
+    time.sleep(2.2)  # noqa: ASYNC251 -- what is noticed
     await watching
 
     (line,) = caplog.messages
-    assert "did not run for 1 s" in line
+    assert re.search(r"did not run for \d+ s", line)
 
 
 @pytest.mark.soak

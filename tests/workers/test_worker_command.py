@@ -81,8 +81,8 @@ async def test_a_worker_tells_what_it_does(
 
     events = [line.get("event") for line in told]
     assert {"turn.began", "turn.ended", "worker.stopping"} <= {*events}
-    (pulse,) = [line for line in told if line.get("event") == "worker.pulse"]
-    assert pulse["placed"] == 3
+    pulses = [line for line in told if line.get("event") == "worker.pulse"]
+    assert sum(pulse["placed"] for pulse in pulses) == 3
     assert "555867" not in json.dumps(told)
 
 
@@ -127,8 +127,9 @@ async def test_a_worker_serves_the_accounts_of_a_file(
     assert await worker.wait() == 0
 
     assert "for 2 accounts" in begun[-1]["message"]
-    (pulse,) = [line for line in told if line.get("event") == "worker.pulse"]
-    assert (pulse["placed"], pulse["cps"]) == (5, 50)
+    pulses = [line for line in told if line.get("event") == "worker.pulse"]
+    assert sum(pulse["placed"] for pulse in pulses) == 5
+    assert {pulse["cps"] for pulse in pulses} == {50}
     assert {mine[1], other.auth_token}.isdisjoint(json.dumps(told).split('"'))
     assert len(other.starts) == 3
 
