@@ -1,8 +1,14 @@
 """A cancellation that gets through a driver."""
 
 import asyncio
-from collections.abc import Generator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Generator
+from contextlib import contextmanager, suppress
+from typing import Final, TypeVar
+
+T = TypeVar("T")
+
+_AGAIN: Final = 0.02
+"""Seconds after which work that has not ended is cancelled again."""
 
 
 @contextmanager
@@ -26,3 +32,29 @@ def cancellation_wins() -> Generator[None]:
         raise
     if task and task.cancelling() > before:
         raise asyncio.CancelledError
+
+
+async def ending_when_cancelled(work: Awaitable[T]) -> T:
+    """Await work of a driver; where that is cancelled, so is the work, until it has ended.
+
+    One cancellation may not be enough: in Python 3.11 `asyncio.wait_for` can swallow one, and a
+    driver that sends by it goes on to wait for the answer, for as long as that takes.
+
+    Args:
+        work: What is done in a task of its own.
+
+    Raises:
+        asyncio.CancelledError: The running task was cancelled, whatever became of the work.
+    """
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.wait([task])
+    except asyncio.CancelledError:
+        while not task.done():
+            task.cancel()
+            with suppress(asyncio.CancelledError):  # it is raised in the end
+                await asyncio.wait([task], timeout=_AGAIN)
+        if not task.cancelled():
+            task.exception()  # or the loop would say that nobody heard of it
+        raise
+    return task.result()

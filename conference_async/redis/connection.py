@@ -6,7 +6,7 @@ import socket
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from conference_async.cancelling import cancellation_wins
+from conference_async.cancelling import ending_when_cancelled
 from conference_async.home import Home, all_said
 from conference_async.redis.addresses import check_url, client_at
 from conference_async.redis.refusals import never
@@ -78,11 +78,8 @@ class Connection:
         """
         client = await self._connected()
         try:
-            with cancellation_wins():
-                if self._at_most is None:
-                    return await work(client)
-                async with self._turns:
-                    return await work(client)
+            async with contextlib.nullcontext() if self._at_most is None else self._turns:
+                return await ending_when_cancelled(work(client))
         except Exception as error:
             if client is self._client:
                 await self.aclose()

@@ -704,12 +704,25 @@ async def lose(_: object) -> str:
     raise OSError("connection lost")
 
 
-@pytest.mark.parametrize("work", [swallow, lose])
-@pytest.mark.parametrize("kind", ["redis", "postgres"])
+async def go_on(_: object) -> str:
+    """Take a cancellation for the end of sending a question, and wait for an answer."""
+    with suppress(asyncio.CancelledError):
+        await asyncio.sleep(60)
+    await asyncio.Event().wait()
+    return "an answer"
+
+
+@pytest.mark.parametrize(
+    ("kind", "work"),
+    [
+        *(("redis", work) for work in (swallow, lose, go_on)),
+        *(("postgres", work) for work in (swallow, lose)),
+    ],
+)
 async def test_a_cancelled_read_ends(
     kind: str, work: Callable[[object], Awaitable[str]], request: pytest.FixtureRequest
 ) -> None:
-    """The drivers swallow a cancellation that comes at the end of an answer, or of a connection."""
+    """The drivers swallow one that comes at the end of a question, an answer, or a connection."""
     connect: dict[str, Any] = {"redis": RedisConnection, "postgres": PostgresConnection}
     where = request.getfixturevalue(f"{kind}_server")
     connection = connect[kind](where, silence=5, purpose="a test")
