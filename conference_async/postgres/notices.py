@@ -28,8 +28,9 @@ _BACKOFF = Backoff(first=0.1, most=5.0)
 class Notices:
     """A connection that hears what is notified of, for as long as `listen` runs.
 
-    Each connection proves itself: another one notifies it once. Until that, or any other notice,
-    has come through, whoever waits for notices has to look by itself.
+    Each connection proves itself: another one notifies it once, on a channel that nobody else
+    listens to. Until that, or any other notice, has come through, whoever waits for notices has to
+    look by itself.
 
     Args:
         dsn: A connection string or URL as libpq reads them, best one past any pooler.
@@ -56,7 +57,7 @@ class Notices:
         self._hear = hear
         self._begun = begun
         self._every = every
-        self._proof = f"hello {secrets.token_hex(8)}"
+        self._proof = f"conference_async_{secrets.token_hex(8)}"
         self._connection = Connection(
             dsn, silence=every + _SILENCE, purpose=purpose, greet=self._begin
         )
@@ -93,20 +94,21 @@ class Notices:
         from psycopg.sql import SQL, Identifier
 
         connection.pgconn.notify_handler = self._take
-        await connection.execute(
-            SQL("; ").join(SQL("LISTEN {}").format(Identifier(each)) for each in self._channels)
-        )
+        listen = [
+            SQL("LISTEN {}").format(Identifier(each)) for each in (*self._channels, self._proof)
+        ]
+        await connection.execute(SQL("; ").join(listen))
         self._begun()
         await self._herald.run(self._prove)
         self._herald.drop()
 
     async def _prove(self, connection: "AsyncConnection[DictRow]") -> None:
-        await connection.execute("SELECT pg_notify(%s, %s)", (self._channels[0], self._proof))
+        await connection.execute("SELECT pg_notify(%s, '')", (self._proof,))
 
     def _take(self, notice: "PGnotify") -> None:
-        payload = notice.extra.decode()
-        if payload != self._proof:
-            self._hear(notice.relname.decode(), payload)
+        channel = notice.relname.decode()
+        if channel != self._proof:
+            self._hear(channel, notice.extra.decode())
 
     def _take_all(self, server: "PGconn", *, by_themselves: bool) -> None:
         """Take what has come; behind a pooler notices come with an answer, if at all."""

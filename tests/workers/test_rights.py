@@ -1,6 +1,7 @@
 """Workers with the right to rows and no more, and workers behind a pooler."""
 
 import asyncio
+import json
 import os
 import shutil
 import subprocess
@@ -275,6 +276,56 @@ async def test_notices_come_again_when_their_connection_broke(own_postgres: Any)
     while not heard:  # noqa: ASYNC110 -- told by a server
         await asyncio.sleep(0.02)
     assert heard == [("news", "something")]
+    listening.cancel()
+    await asyncio.wait({listening})
+
+
+async def test_nobody_else_hears_that_notices_come_through(own_postgres: Any) -> None:
+    """Whoever listens to the same channels takes each notice for one of theirs."""
+    heard = list[tuple[str, str]]()
+    first, second = (
+        Notices(
+            own_postgres.where,
+            channels=["news"],
+            purpose="a test",
+            hear=lambda *notice: heard.append(notice),
+            every=5,
+        )
+        for _ in range(2)
+    )
+    listening = list[asyncio.Task[None]]()
+    for each in (first, second):
+        listening.append(asyncio.create_task(each.listen()))
+        while not each.come_through:  # noqa: ASYNC110 -- told by a server
+            await asyncio.sleep(0.02)
+    run_sql(own_postgres.where, "NOTIFY news, 'something'")
+    while len(heard) < 2:  # noqa: ASYNC110 -- told by a server
+        await asyncio.sleep(0.02)
+    assert heard == [("news", "something")] * 2
+    for task in listening:
+        task.cancel()
+    await asyncio.wait(listening)
+
+
+async def test_a_worker_hears_of_jobs_whatever_else_is_notified(
+    own_postgres: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is no notice of the queue's is passed over, as workers of before notified of it."""
+    monkeypatch.setattr(queue_connections, "_LOOK", 3600.0)
+    app = queue_connections.QueueConnections().app_on(own_postgres.where)
+    heard = asyncio.Queue[str]()
+
+    async def hear(*, channel: str, payload: str) -> None:
+        await heard.put(json.loads(payload)["type"] + channel)
+
+    listening = asyncio.create_task(app.connector.listen_notify(hear, ["jobs"]))
+    assert await heard.get() == "job_insertedjobs"
+    run_sql(own_postgres.where, "NOTIFY jobs, 'hello'")
+    run_sql(own_postgres.where, """NOTIFY jobs, '{"type": "more"}'""")
+    told = asyncio.create_task(heard.get())
+    await asyncio.wait({told, listening}, return_when=asyncio.FIRST_COMPLETED)
+    assert told.done()
+    assert told.result() == "morejobs"
     listening.cancel()
     await asyncio.wait({listening})
 

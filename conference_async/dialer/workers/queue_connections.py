@@ -86,7 +86,8 @@ class _Connector(PsycopgConnector):
         channels = list(channels)
 
         def hear(channel: str, payload: str) -> None:
-            heard.put_nowait((channel, payload))
+            if payload.startswith("{"):  # else it is not the queue's, and would end this
+                heard.put_nowait((channel, payload))
 
         notices = self.notices_on(channels, hear)
         listening = asyncio.create_task(notices.listen())
