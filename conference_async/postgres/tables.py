@@ -1,10 +1,13 @@
 """The tables of one kind of store: how they are made, and whether a database has them.
 
 Nothing makes them but `cluster set-up`, so that all others get along with the right to rows. Their
-version is a comment on the first of them.
+version is a comment on the first of them: programs of another one are refused. Which script made
+them is a comment on the last: what programs can do without, such as an index, is made up for by the
+next `cluster set-up`.
 """
 
 from collections.abc import Mapping
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any, LiteralString
 
 import attrs
@@ -20,7 +23,7 @@ FIRST: LiteralString = "conference_async 1"
 
 _LOOK = """
 SELECT name, to_regclass(name) IS NOT NULL AS there,
-    obj_description(to_regclass(name), 'pg_class') AS version,
+    obj_description(to_regclass(name), 'pg_class') AS comment,
     CASE (SELECT relkind FROM pg_class WHERE oid = to_regclass(name))
         WHEN 'S' THEN has_sequence_privilege(to_regclass(name), 'USAGE')
         ELSE has_table_privilege(to_regclass(name), 'SELECT')
@@ -59,7 +62,7 @@ class Tables:
     """What they hold, as the beginning of a sentence."""
 
     names: tuple[LiteralString, ...]
-    """All of them."""
+    """All of them, two at the least."""
 
     script: LiteralString
     """Makes what is not there yet; harmless where it is."""
@@ -75,7 +78,11 @@ class Tables:
     sequences: tuple[LiteralString, ...] = ()
     """The sequences that whoever writes rows uses."""
 
-    def sql(self) -> LiteralString:
+    @property
+    def _made_by(self) -> str:
+        return f"made by {sha256(self.script.encode()).hexdigest()[:16]}"
+
+    def sql(self) -> str:
         """Return what makes them, or brings those of an older version up to date in place.
 
         It is refused for those of an unknown version.
@@ -97,6 +104,7 @@ class Tables:
                 ),
                 self.script,
                 f"COMMENT ON TABLE {first} IS '{version}';\n",
+                f"COMMENT ON TABLE {self.names[-1]} IS '{self._made_by}';\n",
             )
         )
 
@@ -112,10 +120,11 @@ class Tables:
         return grants.replace("<role>", role)
 
     async def there(self, connection: "AsyncConnection[Any]") -> bool:
-        """Return whether a database has all of them, of this version."""
+        """Return whether a database has all of them, as the script makes them."""
         rows = await self._look(connection)
-        of_this_version = self.version is None or rows[0]["version"] == self.version
-        return of_this_version and all(row["there"] for row in rows)
+        said = rows[0]["comment"], rows[len(self.names) - 1]["comment"]
+        as_made = self.version is None or said == (self.version, self._made_by)
+        return as_made and all(row["there"] for row in rows)
 
     async def check(self, connection: "AsyncConnection[Any]", *, write: bool = True) -> None:
         """Refuse a database that does not have them, or does not let us use them.
@@ -128,7 +137,7 @@ class Tables:
             ConfigurationError: It does not.
         """
         rows = await self._look(connection)
-        found = rows[0]["version"]
+        found = rows[0]["comment"]
         if self.version is not None and rows[0]["there"] and found != self.version:
             raise ConfigurationError(
                 f"the table {rows[0]['name']} is of {found or 'an unknown version'}, and this is "

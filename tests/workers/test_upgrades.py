@@ -144,3 +144,20 @@ async def test_tables_without_rules_are_given_them(bare_postgres: Any) -> None:
             " ('conference_async_outcome', 'row'), ('conference_async_staged', 'priority'))"
         )
         assert await cursor.fetchone() == (3,)
+
+
+async def test_tables_that_another_script_made_get_what_they_lack(bare_postgres: Any) -> None:
+    """Of the same version, which programs can use either way; once, as it locks workers out."""
+    dsn = bare_postgres.where
+    await ClusterDialer.set_up(dsn)
+    async with await AsyncConnection.connect(dsn, autocommit=True) as database:
+        await database.execute("COMMENT ON TABLE conference_async_staged IS NULL")
+        await database.execute("DROP INDEX conference_async_outcome_onwards")
+        async with PostgresLedger(dsn, name="a"):
+            pass
+        await ClusterDialer.set_up(dsn)
+        cursor = await database.execute("SELECT to_regclass('conference_async_outcome_onwards')")
+        assert await cursor.fetchone() == ("conference_async_outcome_onwards",)
+        async with database.transaction():
+            await database.execute("LOCK conference_async_outcome IN ROW EXCLUSIVE MODE")
+            await ClusterDialer.set_up(dsn)

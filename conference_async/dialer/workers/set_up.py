@@ -40,7 +40,7 @@ async def make_all(connection: "AsyncConnection[DictRow]", grant_to: str | None)
         await connection.execute(_ONE_AT_A_TIME)
         for each in _ALL:
             if not await each.there(connection):  # else workers would be locked out for a moment
-                await connection.execute(each.sql())
+                await connection.execute(each.sql().encode())
         for grant in _grants(grant_to):
             await connection.execute(grant.encode())
 
