@@ -8,6 +8,7 @@ from datetime import UTC, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
+import aiohttp
 import attrs
 import pytest
 from blockbuster import BlockBuster
@@ -359,6 +360,79 @@ async def test_a_quorum_is_settled_when_nobody_is_being_called(desk: Desk) -> No
     assert await quorum() is None
     assert (await desk.outcome()).reason == "taken down while it rang"
     assert desk.scene.emulator.participants("standup") == []
+
+
+async def attended(desk: Desk, meanwhile: Callable[[], Awaitable[object]]) -> dict[str, Any]:
+    """Let quorums be looked after, and something else happen while it asks who is there."""
+    awaited = False
+
+    async def first(*_: object) -> None:
+        nonlocal awaited
+        if not awaited:
+            awaited = True
+            await meanwhile()
+
+    trace = aiohttp.TraceConfig()
+    trace.on_request_start.append(first)
+    emulator = desk.scene.emulator
+    async with (
+        aiohttp.ClientSession(trace_configs=[trace]) as session,
+        ConferenceClient(
+            Credentials(emulator.account_sid, emulator.auth_token),
+            base_url=emulator.base_url,
+            session=session,
+        ) as client,
+    ):
+        await attend(client, desk.session, {})
+    assert awaited
+    query = (
+        "SELECT quorum, ends_at > clock_timestamp() AS goes_on, reason"
+        " FROM conference_async_campaign WHERE ledger = %s"
+    )
+    return (await desk.do(query, desk.plan.name))[0]
+
+
+async def joined(desk: Desk) -> None:
+    """Let the first target be in the conference."""
+    claim = await desk.called()
+    there = await desk.client.conferences("standup").participants.create(
+        from_="+15017122661", to="+15558670000"
+    )
+    await desk.ledger.swap(claim, claim.placed(there, NOW))
+    await desk.scene.until(
+        lambda: (
+            [each.status for each in desk.scene.emulator.participants("standup")] == ["connected"]
+        )
+    )
+
+
+@pytest.mark.parametrize("quorum", [Quorum(joined=1), Quorum(joined=1, deadline=0.001)])
+async def test_a_quorum_that_is_submitted_meanwhile_is_waited_for(
+    desk: Desk, quorum: Quorum
+) -> None:
+    """Whether that before is just being reached, or the end that it made is being settled."""
+    await joined(desk)
+    await desk.scene.dialer.submit(desk.plan, quorum=quorum)
+
+    async def submit() -> None:
+        await desk.scene.dialer.submit(desk.plan, quorum=Quorum(joined=2))
+
+    left = await attended(desk, submit)
+
+    assert left == {"quorum": 2, "goes_on": True, "reason": None}
+
+
+async def test_what_has_ended_goes_on_without_its_quorum(desk: Desk) -> None:
+    """Also where workers have not settled yet what was under way."""
+    await joined(desk)
+    await desk.called(1)
+    await desk.scene.dialer.submit(desk.plan, quorum=Quorum(joined=1))
+    await attend(desk.client, desk.session, {})
+    async with SharedCampaign(f"{desk.scene.dsn}#{desk.plan.name}") as campaign:
+        assert (await campaign.standing() or ("",))[0] is Standing.ENDED
+        await campaign.resume()
+        await attend(desk.client, desk.session, {})
+        assert await campaign.standing() == (Standing.RUNNING, None)
 
 
 async def test_what_cannot_be_looked_up_is_looked_up_later(desk: Desk) -> None:

@@ -19,17 +19,22 @@ SELECT ledger, quorum, humans, standing, ends_at, clock_timestamp() AS now
 FROM conference_async_campaign
 WHERE shared AND standing = 'running' AND quorum IS NOT NULL AND account_sid = %s
 """
+# What somebody else did meanwhile stands: another quorum, a pause, or that it is to go on.
 _END = """
 UPDATE conference_async_campaign
 SET ends_at = clock_timestamp(), reason = 'enough have joined, or nobody else can'
-WHERE ledger = %s AND quorum IS NOT NULL
+WHERE ledger = %(ledger)s AND standing = 'running' AND quorum = %(quorum)s
+    AND ends_at IS NOT DISTINCT FROM %(ends_at)s
 """
 # Whoever was left out since may have been called with detection: nobody knows any more.
 _UNDETECTED = """
 SELECT call_sid FROM conference_async_outcome
 WHERE ledger = %s AND state = 'placed' AND NOT request ? 'machine_detection'
 """
-_SETTLE = "UPDATE conference_async_campaign SET quorum = NULL WHERE ledger = %s"
+_SETTLE = """
+UPDATE conference_async_campaign SET quorum = NULL
+WHERE ledger = %s AND standing = 'running' AND ends_at <= clock_timestamp()
+"""
 
 Heard: TypeAlias = dict[str, dict[str, bool]]
 """For each ledger, whether a person picked up, by the calls of which that is known."""
@@ -68,7 +73,9 @@ async def _attend(client: ConferenceClient, session: Session, row: "DictRow", he
         over = not counts[State.PLANNED] + counts[State.SENDING]
         if not await headcount.reached(over=over):
             return
-        await session.run(lambda connection: connection.execute(_END, (name,)))
+        ended = await session.run(lambda connection: connection.execute(_END, row))
+        if not ended.rowcount:
+            return
     settled = not (await ledger.counts())[State.SENDING]
     if settled:
         await _recall(headcount, session, row)  # with those who were being called until now

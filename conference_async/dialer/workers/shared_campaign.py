@@ -27,7 +27,10 @@ if TYPE_CHECKING:
     from psycopg.rows import DictRow
 
 _FIND = """
-SELECT * FROM conference_async_outcome WHERE call_sid = %s AND ledger = %s
+SELECT outcome.*, standing, ends_at, clock_timestamp() AS now
+FROM conference_async_outcome AS outcome
+JOIN conference_async_campaign AS campaign USING (ledger)
+WHERE call_sid = %s AND ledger = %s
 """
 _EXPLAIN = """
 SELECT outcome.*, campaign.ends_at, campaign.opens, campaign.closes, campaign.rules,
@@ -115,8 +118,8 @@ class SharedCampaign:
             How many requests are under way: they were written down before, and may still ring.
 
         Raises:
-            LedgerError: There is no such campaign, or the server cannot be used; then it is not
-                known whether it is paused.
+            LedgerError: There is no such campaign, it was cancelled, or the server cannot be used;
+                then it is not known whether it is paused.
         """
         return await self._stand(Standing.PAUSED)
 
@@ -163,7 +166,7 @@ class SharedCampaign:
 
         Returns:
             Whether they will; if not, it was called often enough, is not to be called (any more),
-            or is none of the campaign's calls.
+            is none of the campaign's calls, or the campaign was cancelled or has ended.
 
         Raises:
             ConfigurationError: `pause` or `attempts` is out of bounds.
@@ -176,7 +179,8 @@ class SharedCampaign:
         if row is None:
             return False
         outcome = outcome_of(row)
-        on = frozenset[str]() if row["request"] is None else {because}
+        goes_on = standing_in(row) not in {Standing.CANCELLED, Standing.ENDED}
+        on = {because} if goes_on and row["request"] is not None else frozenset[str]()
         after = after_call(outcome, because, attempts=attempts, on=on)
         if after.state is State.PLANNED:
             # First, as a target that is planned and due would be called at once.

@@ -10,10 +10,21 @@ if TYPE_CHECKING:
     from psycopg import AsyncConnection
     from psycopg.rows import DictRow
 
-_STAND = """
-UPDATE conference_async_campaign SET standing = %(standing)s, reason = NULL, busy = true,
-    ends_at = CASE WHEN ends_at > clock_timestamp() OR %(standing)s <> 'running' THEN ends_at END
-WHERE ledger = %(ledger)s AND shared RETURNING account_sid
+# Paused, what was cancelled would be taken for what is to go on.
+_STOP = """
+UPDATE conference_async_campaign SET standing = %(standing)s, busy = true,
+    reason = CASE WHEN standing = %(standing)s THEN reason END
+WHERE ledger = %(ledger)s AND shared AND (standing <> 'cancelled' OR %(standing)s = 'cancelled')
+RETURNING account_sid
+"""
+# What has ended has no quorum any more, whether or not workers have settled that yet.
+_GO_ON = """
+UPDATE conference_async_campaign SET standing = %(standing)s, busy = true, reason = NULL,
+    quorum = CASE WHEN standing = 'running' AND ends_at <= clock_timestamp() THEN NULL
+        ELSE quorum END,
+    ends_at = CASE WHEN ends_at > clock_timestamp() THEN ends_at END
+WHERE ledger = %(ledger)s AND shared
+RETURNING account_sid
 """
 # What somebody else did meanwhile stands: what was cancelled is not paused instead.
 _PAUSE = """
@@ -49,14 +60,15 @@ async def stand(session: Session, ledger: str, standing: Standing) -> tuple[str,
         The account that calls, and how many targets are ``sending``: their requests are under way.
 
     Raises:
-        LedgerError: There is no such campaign of workers, or it is not known whether the change
-            was made.
+        LedgerError: There is no such campaign of workers, it was cancelled and is to pause, or it
+            is not known whether the change was made.
     """
     row = {"ledger": ledger, "standing": standing.value}
+    change = _GO_ON if standing is Standing.RUNNING else _STOP
 
     async def work(connection: "AsyncConnection[DictRow]") -> tuple[str, int] | None:
-        """Change the standing, then count; None if nobody knows the campaign."""
-        found = await (await connection.execute(_STAND, row)).fetchone()
+        """Change the standing, then count; None if it cannot be changed so."""
+        found = await (await connection.execute(change, row)).fetchone()
         if found is None:
             return None
         counted = await (await connection.execute(_UNDER_WAY, (ledger,))).fetchone()
@@ -69,6 +81,11 @@ async def stand(session: Session, ledger: str, standing: Standing) -> tuple[str,
             f"{error}; whether the campaign {ledger!r} is {standing} now is not known, so ask for "
             "its status when the server is back, and repeat this"
         ) from error
+    if stands is None and await standing_of(session, ledger) is not None:
+        raise LedgerError(
+            f"the campaign {ledger!r} was cancelled, and stays so: no call of it starts unless it "
+            "is resumed"
+        )
     if stands is None:
         raise LedgerError(
             f"no campaign {ledger!r} was submitted to workers. If it was dialled without them, go "
