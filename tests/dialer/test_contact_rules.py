@@ -95,6 +95,14 @@ def test_weekdays_and_holidays_are_those_of_the_target(now: str, opening: str) -
     assert calendar.opening(at, BERLIN) == datetime.fromisoformat(opening).replace(tzinfo=UTC)
 
 
+def test_hours_that_the_clocks_pass_over_come_a_day_later() -> None:
+    """Who waits for them in the day before is not given up."""
+    calendar = Calendar((CallingHours(time(2, 10), time(2, 50)),))
+    at = datetime(2026, 3, 28, 10, tzinfo=UTC)
+
+    assert calendar.opening(at, BERLIN) == datetime(2026, 3, 30, 0, 10, tzinfo=UTC)
+
+
 def test_there_may_be_several_hours_a_day() -> None:
     """With a pause at noon; and on Saturdays others."""
     rules = ContactRules(

@@ -14,9 +14,10 @@ from conference_async.errors import ConfigurationError
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 """The days of the week, as hours name them."""
 
-_LOOKED_AHEAD = 2
+_LOOKED_AHEAD = 3
 _LOOKED_FAR_AHEAD = 35
-"""Days in which an hour is looked for: more where whole days are left out."""
+"""Days in which an hour is looked for: clocks that are put forward may pass over those of one; more
+where whole days are left out."""
 
 
 def _days(given: object) -> frozenset[str]:
