@@ -68,7 +68,10 @@ def reached() -> Reached:
 
     @asynccontextmanager
     async def _reached(port: int, server: Process) -> AsyncIterator[aiohttp.ClientSession]:
-        async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session:
+        # A server may end a connection that was idle just as a request is on its way.
+        connector = aiohttp.TCPConnector(force_close=True)
+        where = f"http://127.0.0.1:{port}"
+        async with aiohttp.ClientSession(where, connector=connector) as session:
             while server.returncode is None:
                 try:
                     async with session.get("/"):

@@ -115,7 +115,9 @@ class Worker:
 
     async def start(self) -> None:
         """Start it; see `ready`."""
-        command = ("-m", "uvicorn", "event_worker:app", "--port", str(self.port))
+        # On a slow machine a connection may end just as something is sent: here none ends idle.
+        idle = ("--timeout-keep-alive", "900")
+        command = ("-m", "uvicorn", "event_worker:app", "--port", str(self.port), *idle)
         folder = str(Path(__file__).parent)
         self.process = await asyncio.create_subprocess_exec(
             *(sys.executable, *command, "--app-dir", folder, "--log-level", "warning"),
