@@ -70,7 +70,11 @@ def client_at(url: str, options: Mapping[str, Any]) -> "tuple[Redis, list[Redis]
         return cast("Redis", cluster), []
     service, _, number = parts.path.strip("/").partition("/")
     make: Any = sentinels.Sentinel  # it is untyped
-    watchers = make(nodes, sentinel_kwargs=dict(options), **options)
+    # They are asked one after the other: those that never answer shall leave time for the rest.
+    shares = {
+        name: options[name] / len(nodes) for name in ("socket_timeout", "socket_connect_timeout")
+    }
+    watchers = make(nodes, sentinel_kwargs={**options, **shares}, **options)
     return watchers.master_for(service, db=int(number or 0), **login), list(watchers.sentinels)
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import threading
@@ -192,6 +193,21 @@ async def test_a_redis_behind_sentinels(run_redis: Callable[..., int]) -> None:
     for wrong in ("redis+sentinel://host:1", "redis+cluster://", "redis+sentinel://h/m/x"):
         with pytest.raises(ConfigurationError, match="must be like"):
             RedisLimit(wrong, 30)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no redis-server")
+async def test_sentinels_that_never_answer_leave_time_for_the_others(
+    run_redis: Callable[..., int],
+) -> None:
+    """Two of five are on machines that are gone, and are asked first."""
+    port = run_redis()
+    watches = f"sentinel monitor mymaster 127.0.0.1 {port} 1"
+    answers = f"127.0.0.1:{run_redis(watches, sentinel=True)}"
+    with socket.create_server(("127.0.0.1", 0)) as gone:
+        silent = f"127.0.0.1:{gone.getsockname()[1]}"
+        places = ",".join([silent] * 2 + [answers] * 3)
+        async with RedisLimit(f"redis+sentinel://{places}/mymaster/0", 30) as limit:
+            await start(limit)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no redis-server")
