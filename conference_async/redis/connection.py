@@ -117,6 +117,9 @@ class Connection:
             "socket_connect_timeout": self._silence,
             # What the driver repeats by itself may take effect twice; whoever asks asks again.
             "retry": Retry(NoBackoff(), 0),
+            # The newer one takes two round trips more until the first question is asked, and a
+            # server that is far away, or slow, would count as gone before it is connected to.
+            "protocol": 2,
             **lively,
         }
 

@@ -42,6 +42,9 @@ class Proxy:
         self.answer: bytes | None = None
         self.connections = 0
         self._served = list[asyncio.Task[Any] | None]()
+        self.trips = 0
+        """Round trips before the first slot was asked for."""
+        self._asked = self._slot_asked = False
 
     async def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve one connection."""
@@ -49,7 +52,7 @@ class Proxy:
         self._served.append(asyncio.current_task())
         back_reader, back_writer = await asyncio.open_unix_connection(self.path)
         await asyncio.gather(
-            self._ask(reader, back_writer, writer, self.answer), _pipe(back_reader, writer)
+            self._ask(reader, back_writer, writer, self.answer), self._pipe(back_reader, writer)
         )
 
     async def ended(self) -> None:
@@ -64,17 +67,20 @@ class Proxy:
         answer: bytes | None,
     ) -> None:
         while data := await reader.read(65536):
+            self._slot_asked |= b"EVALSHA" in data
+            self._asked = not self._slot_asked
             if answer is not None and (b"EVALSHA" in data or b"SCRIPT" in data):
                 writer.write(answer)
             else:
                 back.write(data)
         back.close()
 
-
-async def _pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    while data := await reader.read(65536):
-        writer.write(data)
-    writer.close()
+    async def _pipe(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65536):
+            self.trips += self._asked
+            self._asked = False
+            writer.write(data)
+        writer.close()
 
 
 @asynccontextmanager
@@ -113,6 +119,18 @@ async def test_a_redis_that_cannot_write_is_left_for_another(
             proxy.answer = None
 
             await waiting
+
+
+async def test_a_redis_that_is_slow_to_answer_is_connected_to(redis_server: str) -> None:
+    """All that leads to the first slot has two seconds: time for three answers and the slot's."""
+    proxy = Proxy(redis_server)
+    server = await asyncio.start_server(proxy.accept, "127.0.0.1")
+    port = server.sockets[0].getsockname()[1]
+    async with server, RedisLimit(f"redis://127.0.0.1:{port}", 20, account="slow") as limit:
+        await start(limit)
+    await proxy.ended()
+
+    assert proxy.trips / proxy.connections <= 3
 
 
 async def test_a_redis_that_was_demoted_while_connected_is_left_for_the_new_one(
