@@ -49,6 +49,8 @@ _FORM = (
     b"&StatusCallback=https%3A%2F%2Fexample.com%2Fevents&StatusCallbackEvent=ringing"
     b"&StatusCallbackEvent=answered&StatusCallbackEvent=completed"
 )
+_ENDED = "import os\nos._exit(0)"
+"""Ends an import: to take apart what it has loaded is no part of it."""
 _COLLECTED = re.compile(r"Collected : (\d+)")
 
 
@@ -192,7 +194,7 @@ def _importing() -> list[Figure]:
     took: dict[str, int] = {}
     for name, code in IMPORTS.items():
         fresh(name)  # writes the bytecode
-        took[name] = _counting("--instr-atstart=yes", ("-c", code))
+        took[name] = _counting("--instr-atstart=yes", ("-c", f"{code}\n{_ENDED}"))
     figures = [
         Figure(name=f"import: instructions of {name}", value=each / 1e6, unit="million")
         for name, each in took.items()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, Self, cast
 
 import attrs
 
+import conference_async
 from conference_async.bounds import check_count
 from conference_async.conferences import Conferences
 from conference_async.credentials import Credentials
@@ -33,13 +34,10 @@ from conference_async.sending.retry import RetryPolicy, RetryUnknown
 from conference_async.sending.sender import Sender
 from conference_async.sending.sought import Sought
 from conference_async.sending.taken_lines import CountedLines
-from conference_async.sending.transport import Transport
+from conference_async.sending.transport import Session, Transport
 from conference_async.wire import load_converter
 
 if TYPE_CHECKING:
-    import aiohttp
-
-    from conference_async.sending.intents import JournalStore
     from conference_async.sending.many import Finding
 
 P = ParamSpec("P")
@@ -118,7 +116,7 @@ class ConferenceClient:
         *,
         cps: float = 1.0,
         limit: Limit | None = None,
-        session: "aiohttp.ClientSession | None" = None,
+        session: Session | None = None,
         base_url: str | None = None,
         region: str | None = None,
         edge: str | None = None,
@@ -133,7 +131,7 @@ class ConferenceClient:
         priority: Priority = Priority.INTERACTIVE,
         on_attempt: Callable[[AttemptEvent], None] | None = None,
         before_send: Callable[[str | None, int], Awaitable[object]] | None = None,
-        journal: "JournalStore | None" = None,
+        journal: "conference_async.JournalStore | None" = None,
         telemetry: Observer | None = None,
     ) -> None:
         load_converter()

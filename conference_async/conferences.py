@@ -4,8 +4,9 @@ import builtins
 from collections.abc import AsyncGenerator, Collection
 from contextlib import AbstractAsyncContextManager
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Unpack
+from typing import Unpack
 
+import conference_async
 from conference_async.keywords import NewIntent, takes_fields, takes_once
 from conference_async.models import (
     Conference,
@@ -33,9 +34,6 @@ from conference_async.wire import (
     decode_conference_page,
     encode_form,
 )
-
-if TYPE_CHECKING:
-    from conference_async.visit import Visitor
 
 
 class Conferences:
@@ -154,7 +152,7 @@ class ConferenceHandle:
     @takes_once(NewIntent)
     def participant(
         self, new: NewParticipant, once: str | None
-    ) -> AbstractAsyncContextManager["Visitor"]:
+    ) -> "AbstractAsyncContextManager[conference_async.Visitor]":
         """Dial somebody in, and hang up when the block ends, however it ends.
 
         Takes what `Participants.create` takes, and raises what it raises. With a key that was

@@ -2,8 +2,9 @@
 
 import builtins
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
-from typing import TYPE_CHECKING, TypeAlias, Unpack
+from typing import TypeAlias, Unpack
 
+import conference_async
 from conference_async.keywords import NewIntent, takes_once
 from conference_async.models import (
     HttpMethod,
@@ -19,9 +20,6 @@ from conference_async.privacy import mask
 from conference_async.room import Room
 from conference_async.sending.pages import Listing, check_filters, first_page, page_size_for, whole
 from conference_async.wire import decode_participant_page, participants_path, participants_query
-
-if TYPE_CHECKING:
-    from conference_async.everybody import FanOut
 
 Those: TypeAlias = str | Iterable[str]
 """Call SIDs and labels, or one of them."""
@@ -134,7 +132,7 @@ class Participants:
             while (page := await walk.page()) is not None:
                 yield page
 
-    async def mute_all(self, *, except_: Those = ()) -> "FanOut":
+    async def mute_all(self, *, except_: Those = ()) -> "conference_async.FanOut":
         """Let nobody hear anybody but those named.
 
         This and the other verbs for all go to everybody who is listed when they start, those
@@ -147,25 +145,25 @@ class Participants:
         """
         return await self._change(ParticipantChange(muted=True), except_)
 
-    async def unmute_all(self, *, except_: Those = ()) -> "FanOut":
+    async def unmute_all(self, *, except_: Those = ()) -> "conference_async.FanOut":
         """Let everybody be heard again; see `mute_all`."""
         return await self._change(ParticipantChange(muted=False), except_)
 
     async def hold_all(
         self, url: str | None = None, *, method: HttpMethod | None = None, except_: Those = ()
-    ) -> "FanOut":
+    ) -> "conference_async.FanOut":
         """Put everybody on hold; see `ParticipantHandle.hold` and `mute_all`."""
         return await self._change(
             ParticipantChange(hold=True, hold_url=url, hold_method=method), except_
         )
 
-    async def unhold_all(self, *, except_: Those = ()) -> "FanOut":
+    async def unhold_all(self, *, except_: Those = ()) -> "conference_async.FanOut":
         """Let everybody rejoin the conference; see `mute_all`."""
         return await self._change(ParticipantChange(hold=False), except_)
 
     async def announce_all(
         self, url: str, *, method: HttpMethod | None = None, except_: Those = ()
-    ) -> "FanOut":
+    ) -> "conference_async.FanOut":
         """Play something to each participant alone; see `ParticipantHandle.announce`, `mute_all`.
 
         To play it to the whole conference at once, use `ConferenceHandle.announce`.
@@ -174,16 +172,16 @@ class Participants:
             ParticipantChange(announce_url=url, announce_method=method), except_
         )
 
-    async def remove_all(self, *, except_: Those = ()) -> "FanOut":
+    async def remove_all(self, *, except_: Those = ()) -> "conference_async.FanOut":
         """Hang up on everybody; see `mute_all`."""
         return await self._each(ParticipantHandle.delete, except_)
 
-    async def _change(self, change: ParticipantChange, except_: Those) -> "FanOut":
+    async def _change(self, change: ParticipantChange, except_: Those) -> "conference_async.FanOut":
         return await self._each(lambda handle: handle.update(change), except_)
 
     async def _each(
         self, verb: Callable[[ParticipantHandle], Awaitable[Participant | None]], except_: Those
-    ) -> "FanOut":
+    ) -> "conference_async.FanOut":
         from conference_async.everybody import Spared, fan_out
 
         spared = Spared.of(except_)  # before anything is sent

@@ -150,6 +150,37 @@ def test_the_client_comes_without_what_it_may_not_need() -> None:
     assert loaded_by("import conference_async", ("aiohttp", "attrs", "asyncio")) == []
 
 
+HINTS = """
+import inspect, sys, typing
+import conference_async
+
+for name in sys.argv[1:]:
+    public = getattr(conference_async, name)
+    of_it = vars(public).values() if inspect.isclass(public) else ()
+    functions = [each for each in of_it if inspect.isfunction(each)]
+    for each in (public, *functions):
+        if each.__name__.startswith("_") and not each.__name__.startswith("__"):
+            continue
+        try:
+            typing.get_type_hints(each)
+        except NameError as error:
+            print(each.__qualname__, error.name)
+"""
+# Types of a package that may not be there, and what no name of the root leads to.
+NOT_LOADED = """
+ClusterDialer.staged Submission
+ClusterDialer.tasks Blueprint
+ConferenceClient.find_many Finding
+PostgresLimit.__init__ AsyncConnectionPool
+RedisLimit.__init__ Redis
+"""
+
+
+def test_annotations_can_be_read_whatever_was_loaded_before() -> None:
+    """Who fills in arguments by their types, or shows them, asks for them: frameworks do."""
+    assert run("-c", HINTS, *PUBLIC).split() == NOT_LOADED.split()
+
+
 FIRST_REPLY = """
 import sys
 from conference_async import ConferenceClient, Credentials

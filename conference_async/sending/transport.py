@@ -4,7 +4,7 @@ import zlib
 from asyncio import get_running_loop
 from collections.abc import AsyncGenerator, Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -19,6 +19,9 @@ from conference_async.rooted import of_the_parent
 from conference_async.sending.form import FORM, OneShotForm
 from conference_async.sending.messages import Reply, Request, TransportFailure
 from conference_async.sending.patience import Patience
+
+Session: TypeAlias = aiohttp.ClientSession
+"""What requests are sent through: the own one, or one that is borrowed."""
 
 MAX_REPLY_BYTES = 32 * 1024 * 1024
 """The longest reply that is read, unpacked; a page of 1,000 participants has less than one MiB."""
@@ -83,7 +86,7 @@ def _too_long() -> aiohttp.ClientPayloadError:
 
 async def _open_session(
     headers: Mapping[str, str] | None, connections: int
-) -> AsyncGenerator[aiohttp.ClientSession, None]:
+) -> AsyncGenerator[Session, None]:
     """Yield an own session, and close it when the loop ends or the client is closed.
 
     It is a generator because a loop that ends closes its generators while it still can:
@@ -101,7 +104,7 @@ async def _open_session(
         await session.close()
 
 
-def _check_borrowed(session: aiohttp.ClientSession) -> None:
+def _check_borrowed(session: Session) -> None:
     """Refuse a session that would make another request of ours.
 
     Raises:
@@ -175,7 +178,7 @@ class Transport:
         *,
         base_url: str,
         authorization: str | None,
-        session: aiohttp.ClientSession | None,
+        session: Session | None,
         proxy: str | None,
         trust_env: bool,
         connections: int,
@@ -221,11 +224,11 @@ class Transport:
         self._connections = connections
         self._home = Home()
         self._patience = Patience()
-        self._lifetime: AsyncGenerator[aiohttp.ClientSession, None] | None = None
-        self._own: aiohttp.ClientSession | None = None
+        self._lifetime: AsyncGenerator[Session, None] | None = None
+        self._own: Session | None = None
         self.closed: bool = False
 
-    async def session(self) -> aiohttp.ClientSession:
+    async def session(self) -> Session:
         """Return the borrowed session, or the own one of the running loop, opened if it must be.
 
         Raises:
@@ -307,7 +310,7 @@ class Transport:
             self._keywords["headers"] = self._keywords.get("headers", {}) | signed
 
     async def _answer(
-        self, session: aiohttp.ClientSession, method: str, url: URL, form: OneShotForm
+        self, session: Session, method: str, url: URL, form: OneShotForm
     ) -> aiohttp.ClientResponse:
         """Return the answer to a form; go past kept-alive connections that are dead already."""
         for dead_ends in range(_DEAD_CONNECTIONS):
