@@ -20,6 +20,7 @@ from conference_async.models import (
 
 if TYPE_CHECKING:
     from conference_async.participant_handle import ParticipantHandle
+    from conference_async.sending.attempts import AttemptEvent
 
 Room: TypeAlias = Annotated[str, Parameter(help="The conference: its SID (CF…) or friendly name.")]
 Who: TypeAlias = Annotated[str, Parameter(help="The participant: a Call SID (CA…) or a label.")]
@@ -40,6 +41,10 @@ async def create(
         str | None,
         Parameter(help="Where keys are remembered: a file, or postgresql://host/database."),
     ] = None,
+    deadline: Annotated[
+        float | None,
+        Parameter(help="Seconds after which it ends, whatever is known then; none if not given."),
+    ] = None,
     account: Account = FROM_ENVIRONMENT,
     output: Output = PLAIN,
 ) -> None:
@@ -58,12 +63,19 @@ async def create(
         if keys is not None:
             stack.push_async_callback(keys.aclose)
         client = await stack.enter_async_context(account.client(journal=keys))
+        told = client.with_options(deadline=deadline, on_attempt=_say_if_sought)
         say(f"dialling through {client.base_url}")
-        room = client.conferences(conference)
+        room = told.conferences(conference)
         placed = await room.participants.create(new, once=once)
         if placed.repeated:
             say("this key was dialled for before; nobody was dialled now")
         output.row(placed, PARTICIPANTS)
+
+
+def _say_if_sought(event: "AttemptEvent") -> None:
+    """Say that a create without a readable answer is looked for, which takes a while."""
+    if event.kind == "create" and event.verdict == "reconcile":
+        say("no readable answer; the call is looked for, which may take half a minute")
 
 
 async def list_participants(

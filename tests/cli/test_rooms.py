@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from conference_async.emulator import Call, Emulator
+from conference_async.emulator import Call, Emulator, Fault
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Shell
@@ -68,6 +68,31 @@ async def test_create_once(shell: "Shell", emulator: Emulator, tmp_path: Path) -
     assert "was used for another" in other.err
     assert "--once and --journal belong together" in alone.err
     assert emulator.ring_counts == {ALICE: 1}
+
+
+async def test_create_says_that_it_looks_for_a_lost_answer(
+    shell: "Shell", emulator: Emulator
+) -> None:
+    """What may take half a minute is not done in silence."""
+    emulator.faults.add(Fault.PLACE_THEN_500)
+    ended = await shell.run("create", "standup", "--from", CALLER, "--to", ALICE, "--json")
+
+    assert (ended.code, ended.json["reconciled"]) == (0, True)
+    _, looking = ended.err.splitlines()
+    assert "no readable answer; the call is looked for" in looking
+    assert emulator.ring_counts == {ALICE: 1}
+
+
+async def test_create_ends_by_its_deadline(shell: "Shell", emulator: Emulator) -> None:
+    """What could not be sent by then is not sent; a deadline that can never be kept is refused."""
+    create = ("create", "standup", "--from", CALLER, "--to", ALICE, "--deadline")
+    late = await shell.run(*create, "1e-9")
+    never = await shell.run(*create, "0")
+
+    assert (late.code, never.code) == (4, 2)
+    assert "so nothing was sent" in late.err
+    assert "deadline must be" in never.err
+    assert emulator.ring_counts == {}
 
 
 async def test_people_are_listed_in_lines_and_as_json(shell: "Shell", people: list[Call]) -> None:
