@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from cyclopts import App, Group
 from cyclopts.help import DefaultFormatter
 
+from conference_async.cli.log_lines import others_quiet
 from conference_async.cli.problems import LEGEND, guarded
 
 if TYPE_CHECKING:
@@ -219,13 +220,17 @@ app: App = program()
 def run(arguments: Sequence[str]) -> int:
     """Run one command line; return its exit code."""
     commands = program(overview=True) if _HELP.issuperset(arguments) else app
-    match arguments:
-        # To parse this too, cyclopts would work out the command's options once more.
-        case [name, flag] if name in _COMMANDS and flag in _HELP:
-            return guarded(lambda: commands.help_print([name]))
-        case _:
-            return guarded(
-                lambda: commands(
-                    arguments, print_error=False, exit_on_error=False, result_action="return_value"
+    with others_quiet():
+        match arguments:
+            # To parse this too, cyclopts would work out the command's options once more.
+            case [name, flag] if name in _COMMANDS and flag in _HELP:
+                return guarded(lambda: commands.help_print([name]))
+            case _:
+                return guarded(
+                    lambda: commands(
+                        arguments,
+                        print_error=False,
+                        exit_on_error=False,
+                        result_action="return_value",
+                    )
                 )
-            )

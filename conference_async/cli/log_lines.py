@@ -3,7 +3,7 @@
 import logging
 import sys
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from typing import Literal, TypeAlias
 
@@ -56,16 +56,31 @@ def log_lines(form: LogFormat) -> Generator[None]:
     handler: logging.Handler = _Words() if form == "text" else logging.StreamHandler(sys.stderr)
     if form == "json":
         handler.setFormatter(JsonLines())
-    root, ours = logging.getLogger(), logging.getLogger(_OURS)
-    quiet = [logging.getLogger(name) for name in _TOLD_BY_US]
-    levels = {logger: logger.level for logger in (ours, *quiet)}
+    root = logging.getLogger()
     root.addHandler(handler)
-    ours.setLevel(logging.INFO)
-    for logger in quiet:
-        logger.setLevel(logging.CRITICAL)
+    try:
+        with _from(logging.INFO, _OURS):
+            yield
+    finally:
+        root.removeHandler(handler)
+
+
+def others_quiet() -> AbstractContextManager[None]:
+    """Return a context in which libraries log nothing that a line of ours says.
+
+    It has to outlast the event loop, at whose end they give up what they still try.
+    """
+    return _from(logging.CRITICAL, *_TOLD_BY_US)
+
+
+@contextmanager
+def _from(level: int, *names: str) -> Generator[None]:
+    """Let loggers have records from a level on only."""
+    levels = {logger: logger.level for logger in map(logging.getLogger, names)}
+    for logger in levels:
+        logger.setLevel(level)
     try:
         yield
     finally:
-        root.removeHandler(handler)
-        for logger, level in levels.items():
-            logger.setLevel(level)
+        for logger, before in levels.items():
+            logger.setLevel(before)
