@@ -137,15 +137,15 @@ class Phones(Service):
         self._end(call, "completed" if call.answered_at is not None else "busy")
 
     def busy(self, who: str) -> None:
-        """Let a call end busy; otherwise as `answer`."""
+        """Let a call end busy; otherwise as `answer`, and a ValueError if it was answered."""
         self._end(self._driven(who), "busy")
 
     def no_answer(self, who: str) -> None:
-        """Let a call end without an answer; otherwise as `answer`."""
+        """Let a call end without an answer; otherwise as `busy`."""
         self._end(self._driven(who), "no-answer")
 
     def fail(self, who: str) -> None:
-        """Let a call fail; otherwise as `answer`."""
+        """Let a call fail; otherwise as `busy`."""
         self._end(self._driven(who), "failed")
 
     def speak(self, who: str, seconds: float = 1.0) -> None:
@@ -201,8 +201,11 @@ class Phones(Service):
         return call
 
     def _end(self, call: Call, call_status: str) -> None:
-        if call.ended is None:
-            self._life.end(call, call_status)
+        if call.ended is not None:
+            return
+        if call.answered_at is not None and call_status != "completed":
+            raise ValueError("it was answered, so it can only end by hanging up")
+        self._life.end(call, call_status)
 
 
 def _spelled(name: str, value: object) -> str:

@@ -217,6 +217,17 @@ async def test_no_call_is_a_404_that_lists_those_there_are(control: Any) -> None
     assert THEIRS not in two.body["message"]
 
 
+async def test_who_picked_up_cannot_be_busy(control: Any) -> None:
+    """What a call cannot do any more is refused, and nothing happens to it."""
+    await control.create(Label="alice")
+    await control.ask("POST", "/calls/alice/answer")
+    busy = await control.ask("POST", "/calls/alice/busy")
+    shown = await control.ask("GET", "/calls/alice")
+
+    assert busy.status == 400
+    assert shown.body["call_status"] == "in-progress"
+
+
 async def test_the_token_guards_everything() -> None:
     """Beyond loopback one is made up, and nothing is shown or changed without it."""
     async with (

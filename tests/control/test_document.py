@@ -294,7 +294,8 @@ async def test_requests_made_up_from_the_document_are_answered_by_it(control: An
                 async with asyncio.timeout(5):
                     await control.create(Label=chance.choice(LABELS), MachineDetection="Enable")
             for call in emulator.calls[-1:]:
-                emulator.answer(call.sid)
+                if chance.random() < 0.7:  # others may still be busy
+                    emulator.answer(call.sid)
 
     if REQUESTS >= 800:
         assert {name for name, right in seen if right} == set(tried)

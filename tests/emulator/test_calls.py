@@ -160,6 +160,23 @@ async def test_phones_are_driven_by_hand(open_api: Any) -> None:
     assert [emulator.call(sid).status for sid in sids] == ["complete", *["failed"] * 4]
 
 
+async def test_who_picked_up_can_only_hang_up(open_api: Any) -> None:
+    """An answered call is not busy, unanswered or failed in the end, at the service neither."""
+    async with open_api(answer_after=None, pace=False) as api:
+        emulator: Emulator = api.emulator
+        await api.create("one", Label="alice")
+        emulator.answer("alice")
+        emulator.answer("alice")
+        for drive in (emulator.busy, emulator.no_answer, emulator.fail):
+            with pytest.raises(ValueError, match="only end by hanging up"):
+                drive("alice")
+        during = emulator.call("alice").status
+        emulator.hang_up("alice")
+
+    assert during == "connected"
+    assert emulator.call("alice").call_status == "completed"
+
+
 async def test_a_call_is_named_by_number_label_or_sid(open_api: Any) -> None:
     """The live one before those that are over; what is not there is answered by what is."""
     async with open_api(answer_after=None, pace=False) as api:
