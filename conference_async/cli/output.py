@@ -4,6 +4,7 @@ import sys
 from collections.abc import AsyncIterable, Callable, Mapping
 from datetime import datetime, timedelta
 from operator import attrgetter
+from shutil import get_terminal_size
 from typing import TYPE_CHECKING, TypeAlias, cast
 
 import attrs
@@ -28,7 +29,8 @@ class Output:
     """How to print results; they go to stdout, everything else to stderr."""
 
     json: bool = False
-    """Print JSON. Otherwise a table on a terminal, and lines of tab-separated fields elsewhere."""
+    """Print JSON. Otherwise a table on a terminal that is wide enough, and lines of tab-separated
+    fields elsewhere."""
 
     show_numbers: bool = False
     """Show phone numbers whole, instead of their last four digits."""
@@ -37,7 +39,7 @@ class Output:
         """Print many values as they come; a table on a terminal waits for the last one."""
         if self.json:
             await self._json_array(values)
-        elif sys.stdout.isatty():
+        elif _is_wide(columns):
             self._table([self._cells(value, columns) async for value in values], columns)
         else:
             async for value in values:
@@ -47,7 +49,7 @@ class Output:
         """Print one value, in short for people and whole as JSON."""
         if self.json:
             print(self.dumped(_given(value)))
-        elif sys.stdout.isatty():
+        elif _is_wide(columns):
             self._table([self._cells(value, columns)], columns)
         else:
             print("\t".join(self._cells(value, columns)))
@@ -142,7 +144,7 @@ class Output:
 
         table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
         for heading in columns:
-            table.add_column(heading, no_wrap="SID" in heading, overflow="fold")
+            table.add_column(heading, no_wrap=_is_rigid(heading), overflow="fold")
         for row in rows:
             table.add_row(*map(Text, row))
         Console(highlight=False, emoji=False).print(table)
@@ -150,6 +152,22 @@ class Output:
 
 Columns: TypeAlias = Mapping[str, Callable[..., object]]
 """A column: its heading, and how to read what stands below it."""
+
+_SID = 34
+_LEAST = 8
+"""Characters that a column needs to be read, if what stands in it may be folded."""
+
+
+def _is_rigid(heading: str) -> bool:
+    """Return whether what stands below a heading is never folded, so that it can be copied."""
+    return "SID" in heading
+
+
+def _is_wide(columns: Columns) -> bool:
+    """Return whether a table goes to a terminal that has room for it."""
+    least = [(_SID if _is_rigid(heading) else _LEAST) + 2 for heading in columns]
+    return sys.stdout.isatty() and get_terminal_size().columns >= sum(least) - 2
+
 
 PLAIN = Output()
 """How to print when no option says otherwise."""

@@ -47,6 +47,17 @@ async def test_tables_fit(shell: "Shell", columns: int) -> None:
         assert re.search(r"CA[0-9a-f]{32}\b", "\n".join(lines))
 
 
+async def test_where_a_table_has_no_room_there_are_lines(shell: "Shell") -> None:
+    """Instead of columns without a character in them: nothing is left out, nothing cut up."""
+    created = await shell.terminal(*CREATE, "--label", "alice", columns=40)
+    listed = await shell.terminal("list", "standup", columns=40)
+    conferences = await shell.terminal("conferences", columns=40)
+
+    assert re.search(r"^alice\tCA[0-9a-f]{32}\tqueued$", created.out, re.MULTILINE)
+    assert re.search(r"^alice\tCA[0-9a-f]{32}\t\w+$", listed.out, re.MULTILINE)
+    assert re.search(r"^standup\tCF[0-9a-f]{32}\t", conferences.out, re.MULTILINE)
+
+
 async def test_80_columns_show_all_of_a_participant(shell: "Shell") -> None:
     """A label that the library made up stands on one line, and a long value is not cut off."""
     plain = ESCAPE.sub("", (await shell.terminal(*CREATE)).out)
