@@ -60,7 +60,8 @@ class SharedLimit:
         cps: The account's calls per second, more than 0 and at most 30. A process makes at most
             one create per round trip to the store.
         fallback_cps: The calls per second at which *each* process dials on its own while the
-            store is gone; None, the default, to wait. Lines are not counted then.
+            store is gone; None, the default, to wait. Processes may start together then: a second
+            sees up to ``ceil(fallback_cps)`` starts of each. Lines are not counted.
         max_live: How many calls of the account may be live at once, in all processes together, as
             for `CreateLimit`. None, the default, does not count them; else the store is a
             `LineStore` too.
