@@ -8,6 +8,9 @@ from aiohttp import web
 from conference_async.cli.problems import cannot_listen
 from conference_async.privacy import mask
 
+_AT_ONCE = 4096
+"""Bytes that are compressed on the loop; more of them would hold it up."""
+
 WhyNot = Callable[[], Awaitable[str | None]]
 """Returns why a worker cannot call anybody just now; None if it can."""
 
@@ -48,7 +51,11 @@ async def probes(
             text = 'nothing is measured: pip install "conference-async[prometheus]"\n'
             return web.Response(status=404, text=text)
         content, kind = measured()
-        return web.Response(body=content, headers={"Content-Type": kind})
+        answer = web.Response(
+            body=content, headers={"Content-Type": kind}, zlib_executor_size=_AT_ONCE
+        )
+        answer.enable_compression()  # of many accounts it is more than a megabyte
+        return answer
 
     app = web.Application()
     app.add_routes([web.get("/live", live), web.get("/ready", ready), web.get("/metrics", metrics)])

@@ -1,5 +1,6 @@
 """What a machine asks a worker."""
 
+import gzip
 from collections.abc import Awaitable, Callable
 
 import aiohttp
@@ -63,8 +64,16 @@ async def test_prometheus_reads_what_a_client_does(emulator: Emulator) -> None:
             from_="+15017122661", to="+15558675310", label="alice"
         )
         status, text = await asked(port, "/metrics")
+        async with (
+            aiohttp.ClientSession(auto_decompress=False) as session,
+            session.get(
+                f"http://127.0.0.1:{port}/metrics", headers={"Accept-Encoding": "gzip"}
+            ) as packed,
+        ):
+            content = await packed.read()
 
     assert status == 200
+    assert "conference_async_line_waiting" in gzip.decompress(content).decode()
     for name in (
         "http_client_request_duration_seconds_count",
         "conference_async_create_wait_seconds_sum",
