@@ -47,8 +47,6 @@ async def of_a_run(ledger: str, number: str) -> list[Explanation]:
 
 def _begun(ledger: Path) -> tuple[Path, dict[str, Any]]:
     """Return where a ledger is, and the command that began its campaign."""
-    if not ledger.is_file():
-        raise LedgerError(f"there is no ledger {ledger}")
     place, known = ledger.absolute(), kept(ledger)
     os.chdir(known.directory)
     _, bound, _ = App(default_command=dial).parse_args(

@@ -40,8 +40,10 @@ def kept(ledger: Path) -> CommandLine:
     """Return the command that was kept beside a ledger.
 
     Raises:
-        LedgerError: There is none.
+        LedgerError: There is none, or no ledger.
     """
+    if not ledger.is_file():
+        raise LedgerError(f"there is no ledger {ledger}")
     try:
         known = json.loads(_beside(ledger).read_text(encoding="utf-8"))
         return CommandLine(known["arguments"], known["directory"])

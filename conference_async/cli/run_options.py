@@ -1,5 +1,6 @@
 """What goes for a run and not for its rows: pace, ledger, report, rehearsal."""
 
+import os
 from pathlib import Path
 
 import attrs
@@ -88,6 +89,10 @@ class RunOptions:
             each.resolve() for each in (file, self.script, Path(self.ledger or "")) if each
         }:
             raise ConfigurationError(f"--report {self.report} would take the place of what is read")
+        if self.report and not os.access(self.report.absolute().parent, os.W_OK | os.X_OK):
+            raise ConfigurationError(
+                f"--report {self.report}: its folder is not there, or cannot be written to"
+            )
 
     def ledger_for(self, file: Path, rows: PlanOptions) -> str:
         """Return where the campaign is remembered."""

@@ -177,5 +177,5 @@ async def test_a_ledger_that_is_not_there(
     """A missing ledger is one line, and is not made by looking at it."""
     ended = await shell.run("campaign", command, str(tmp_path / "my.ledger"))
     assert ended.code == 2
-    assert "my.ledger" in ended.err
+    assert f"there is no ledger {tmp_path / 'my.ledger'}" in ended.err
     assert files() == []

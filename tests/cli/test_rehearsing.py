@@ -138,8 +138,9 @@ def test_a_script_that_is_none(tmp_path: Path, text: str, words: str) -> None:
 
 
 async def test_what_does_not_go_together(bare_shell: "Shell", people: str) -> None:
-    """A script without a rehearsal, a report of no known form: nobody is called."""
-    for wrong in (("--script", "x.csv"), ("--report", "x.xlsx")):
+    """A script without a rehearsal, a report that cannot be written: nobody is called."""
+    reports = [("--report", where) for where in ("x.xlsx", "not-there/x.csv")]
+    for wrong in (("--script", "x.csv"), *reports):
         ended = await bare_shell.run("dial", people, *TO_STANDUP[:-1], *wrong)
         assert ended.code == 2
         assert wrong[0] in ended.err
