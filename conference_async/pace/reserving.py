@@ -253,7 +253,8 @@ class Reservations:
         self._ask(self._held[0].at - interval if self._held else now)
 
     def _look(self) -> None:
-        self._tend(self._loop.time())
+        if self.departures.busy:  # else a loop that ends would begin what it does not wait for
+            self._tend(self._loop.time())
         if self._asking is None:  # somebody may want to ask whom that does not count
             self.alarm.ring()
 
@@ -272,7 +273,6 @@ class Reservations:
         """Ask for a slot at an instant, or when it is our turn if it is for a bulk create."""
         if self._look_again is not None:
             self._look_again.cancel()
-            self._look_again = None
         if self._asking is not None:
             return
         if not self._urgent:

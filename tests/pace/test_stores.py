@@ -33,6 +33,7 @@ from conference_async.pace.shared import SharedLimit
 from conference_async.pace.slots import STEP_BACK, Pace, QueueStore, Queuing, Reservation
 from conference_async.pace.sqlite import SQLiteLimit
 from tests.conftest import UNMEASURED
+from tests.pace.test_shared import Store
 
 LIMITS: dict[str, Callable[..., SharedLimit]] = {
     "sqlite": SQLiteLimit,
@@ -242,6 +243,32 @@ def test_limits_that_nobody_closes_give_back_what_they_hold_before_their_loop_en
     while any(loop() for loop in loops):
         time.sleep(0.01)
         gc.collect()
+
+
+async def test_where_nobody_is_left_nothing_is_begun_later() -> None:
+    """A loop that ends does not wait for it; and what is over by then is of no use to others."""
+    store = Store()
+    limits = [SharedLimit(store, 30) for _ in range(4)]
+
+    async def dial(limit: SharedLimit) -> None:
+        while True:
+            async with limit.turn(Priority.BULK, next_ticket()) as turn:
+                await turn.slot()
+            await turn.start()
+
+    dialling = [asyncio.create_task(dial(limit)) for limit in limits for _ in range(5)]
+    await asyncio.sleep(0.5)
+    for task in dialling:
+        task.cancel()
+    await asyncio.wait(dialling)
+    while len(asyncio.all_tasks()) > 1:  # noqa: ASYNC110 -- what is held is given back
+        await asyncio.sleep(0)
+    asked = len(store.calls)
+    time.sleep(0.3)  # noqa: ASYNC251 -- the loop is late, as one that is busy or ends
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+    assert len(store.calls) == asked
 
 
 def test_a_limit_can_be_looked_at_where_no_loop_runs(make: Callable[..., SharedLimit]) -> None:
