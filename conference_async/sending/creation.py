@@ -36,7 +36,6 @@ class Creation:
         new: Whom to dial.
         deadline_at: The instant of the loop's clock by which all of it must end, where that is
             not the options' deadline from now.
-        stands: Asked at the last moment before the form leaves; False sends the attempt back.
     """
 
     def __init__(
@@ -46,7 +45,6 @@ class Creation:
         new: NewParticipant,
         *,
         deadline_at: float | None = None,
-        stands: Callable[[], bool] | None = None,
     ) -> None:
         minted = mint_label() if new.label is None and sender.options.mint_labels else None
         self._sender = sender
@@ -54,7 +52,10 @@ class Creation:
         self._new = new
         self._label = new.label or minted
         self._own_label = minted is not None
-        self._stands = stands
+        # Where what `before_send` allows is a claim, it is asked for at the last moment again.
+        self._stands: Callable[[], bool] | None = getattr(
+            sender.options.before_send, "stands", None
+        )
         self._ticket = next_ticket()
         self._at_wire: Turn | None = None
         self._sent: Sent | None = None

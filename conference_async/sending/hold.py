@@ -21,7 +21,7 @@ class Taken(Exception):
 
 
 class Hold:
-    """A claim that is renewed for as long as its create is under way."""
+    """A claim that is renewed for as long as its create is under way: its `before_send`."""
 
     def __init__(
         self,
@@ -33,7 +33,7 @@ class Hold:
         self._confirmed = -math.inf
         self._renewing: asyncio.Task[None] | None = None
 
-    async def before_send(self, label: str | None, number: int) -> None:
+    async def __call__(self, label: str | None, number: int) -> None:
         """Claim the key when the create has its slot, or see to it that it is still ours."""
         begun = elapsed()
         if self.claim.entry is None:

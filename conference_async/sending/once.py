@@ -173,11 +173,10 @@ class Once:
         options = self._sender.options
         hold = Hold(Claim(self._journal, stored, planned, _now), options.before_send)
         creation = Creation(
-            self._sender.with_options(attrs.evolve(options, before_send=hold.before_send)),
+            self._sender.with_options(attrs.evolve(options, before_send=hold)),
             self._conference,
             self._new if planned.label is None else attrs.evolve(self._new, label=planned.label),
             deadline_at=self._deadline_at,
-            stands=hold.stands,
         )
         _in_line.add(self._place)
         try:

@@ -2,15 +2,18 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import aiohttp
 import attrs
 import pytest
 
 from conference_async import (
     ConferenceClient,
+    CreateLimit,
     Credentials,
     Journal,
     Ledger,
@@ -37,15 +40,21 @@ PLANNED = Outcome(target="t", to=TO, conference="standup")
 
 @attrs.define
 class Clock:
-    """A clock that moves when it is read."""
+    """A clock that stands still, unless a program is stopped."""
 
-    step: float = 0.0
-    now: datetime = NOW
+    passed: float = 0.0
 
     def __call__(self) -> datetime:
-        """Return the time, each time later."""
-        self.now += timedelta(seconds=self.step)
-        return self.now
+        """Return the time of day."""
+        return NOW + timedelta(seconds=self.passed)
+
+    def elapsed(self) -> float:
+        """Return the seconds of the clock that nobody sets."""
+        return 1e6 + self.passed
+
+    def stop(self, seconds: float = CLAIM_STANDS + 1) -> None:
+        """Let time pass in which the program does not run: by default, so that it looks dead."""
+        self.passed += seconds
 
 
 @attrs.define
@@ -67,6 +76,11 @@ class Desk:
         (outcome,) = [outcome async for outcome in self.ledger.outcomes()]
         return outcome
 
+    def stopped_after_an_attempt(self, seconds: float = CLAIM_STANDS + 1) -> None:
+        """Stop the program between two attempts."""
+        view = self.executor.client.with_options(on_attempt=lambda _: self.clock.stop(seconds))
+        self.executor = attrs.evolve(self.executor, client=view)
+
     def meanwhile(self, change: Callable[[Outcome], Outcome]) -> None:
         """Change what the ledger has while the request is about to leave."""
 
@@ -79,13 +93,14 @@ class Desk:
 
 
 @pytest.fixture
-async def desk(client: ConferenceClient) -> AsyncIterator[Desk]:
+async def desk(client: ConferenceClient, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Desk]:
     """Return a desk at which a campaign of one has begun."""
     async with Ledger() as ledger:
         account_sid = client.account_sid
         await ledger.begin(Campaign(name="c", account_sid=account_sid, total=1))
         await ledger.enrol([PLANNED])
         clock = Clock()
+        monkeypatch.setattr(execution, "elapsed", clock.elapsed)
         yield Desk(Executor(client=client, ledger=ledger, clock=clock), clock, ledger)
         await ledger.end()
 
@@ -157,7 +172,7 @@ async def test_what_was_placed_since_the_claim_is_ours(
     claim = PLANNED.claimed("ours", "alice", NOW)
     await desk.ledger.swap(PLANNED, claim)
     call = await client.conferences("standup").participants.create(NEW)
-    desk.clock.now += timedelta(seconds=10)
+    desk.clock.stop(10)
     await asyncio.sleep(10)
 
     ((outcome, participant),) = await desk.executor.look_up([claim], again=False)
@@ -179,7 +194,7 @@ async def test_a_label_that_is_kept_finds_the_first_call(
     again = unknown.again("as asked for")
     await desk.ledger.swap(first, unknown)
     await desk.ledger.swap(unknown, again)
-    desk.clock.now += timedelta(seconds=60)
+    desk.clock.stop(60)
     await asyncio.sleep(60)
 
     outcome, _ = await desk.executor.call(again, NEW, lambda: None)
@@ -249,7 +264,7 @@ async def test_all_in_doubt_are_looked_for_some_at_a_time(
 async def test_a_claim_of_long_ago_is_asked_after(desk: Desk, emulator: Emulator) -> None:
     """Before each repeated request, where much time has passed; it still stands."""
     emulator.faults.add(Fault.TOO_MANY, times=2)
-    desk.clock.step = CLAIM_STANDS + 1
+    desk.stopped_after_an_attempt()
 
     assert (await desk.call()).state is State.PLACED
     assert emulator.rings(TO) == 1
@@ -259,12 +274,102 @@ async def test_a_claim_of_long_ago_is_asked_after(desk: Desk, emulator: Emulator
 async def test_a_claim_that_was_lost_is_not_used(desk: Desk, emulator: Emulator) -> None:
     """Another has decided about the target meanwhile: the request is not repeated."""
     emulator.faults.add(Fault.TOO_MANY)
-    desk.clock.step = CLAIM_STANDS + 1
+    desk.stopped_after_an_attempt()
     desk.meanwhile(lambda claim: claim.unknown("its worker is gone", NOW))
 
     with pytest.raises(LedgerError, match="took the target over"):
         await desk.call()
     assert emulator.rings(TO) == 0
+
+
+@asynccontextmanager
+async def connecting(
+    desk: Desk, emulator: Emulator, meanwhile: Callable[[], Awaitable[object]]
+) -> AsyncIterator[None]:
+    """Do something once a request of the desk is on its way: when its first connection stands."""
+    trace = aiohttp.TraceConfig()
+    began = asyncio.Event()
+
+    async def connected(*_: object) -> None:
+        if not began.is_set():
+            began.set()
+            await meanwhile()
+
+    trace.on_connection_create_end.append(connected)
+    async with (
+        aiohttp.ClientSession(trace_configs=[trace]) as session,
+        ConferenceClient(
+            Credentials(emulator.account_sid, emulator.auth_token),
+            base_url=emulator.base_url,
+            limit=CreateLimit(30),
+            session=session,
+        ) as client,
+    ):
+        desk.executor = attrs.evolve(desk.executor, client=client)
+        yield
+
+
+@pytest.mark.looptime
+async def test_a_program_that_was_stopped_on_the_way_to_the_wire_asks_again(
+    desk: Desk, emulator: Emulator
+) -> None:
+    """Nobody came meanwhile: it is called, and known to be sent now."""
+
+    async def stop() -> None:
+        desk.clock.stop(3600)
+
+    async with connecting(desk, emulator, stop):
+        outcome = await desk.call()
+
+    assert (outcome.state, outcome.attempts) == (State.PLACED, 1)
+    assert outcome.sent_at == NOW + timedelta(hours=1)
+    assert emulator.rings(TO) == emulator.count("create") == 1
+
+
+@pytest.mark.looptime
+async def test_a_program_that_was_stopped_on_the_way_to_the_wire_does_not_ring_again(
+    desk: Desk, emulator: Emulator
+) -> None:
+    """Another has found that nothing was placed, and has the target: nothing is sent."""
+
+    async def stop() -> None:
+        desk.clock.stop()
+        claim = await desk.known()
+        absent = claim.unknown("nothing was placed", NOW)
+        assert await desk.ledger.swap(claim, absent)
+        assert await desk.ledger.swap(absent, absent.again("again").claimed("theirs", "alice", NOW))
+
+    async with connecting(desk, emulator, stop):
+        with pytest.raises(LedgerError, match="another program changed the ledger"):
+            await desk.call()
+
+    assert emulator.count("create") == 0
+    assert (await desk.known()).token == "theirs"
+
+
+@pytest.mark.looptime
+async def test_a_program_that_was_stopped_until_the_hour_had_passed_calls_nobody(
+    desk: Desk, emulator: Emulator
+) -> None:
+    """Whether its time has come is asked again, and the target stays planned."""
+    asked = list[float]()
+
+    def leaving() -> None:
+        asked.append(desk.clock.passed)
+        if len(asked) > 1:
+            raise ZeroDivisionError
+
+    async def stop() -> None:
+        desk.clock.stop(3600)
+
+    async with connecting(desk, emulator, stop):
+        with pytest.raises(ZeroDivisionError):
+            await desk.executor.call(PLANNED, NEW, leaving)
+
+    assert asked == [0, 3600]
+    assert emulator.count("create") == 0
+    known = await desk.known()
+    assert (known.state, known.attempts, known.sent_at) == (State.PLANNED, 0, None)
 
 
 @pytest.mark.looptime
@@ -280,15 +385,15 @@ async def test_only_a_first_turn_that_came_too_late_leaves_it_planned(
 ) -> None:
     """Guessed unknown by another, it stays so if an earlier attempt may have rung."""
     one = _Execution(desk.executor, PLANNED, lambda: None)
-    await one._before_send("alice", 1)
+    await one("alice", 1)
     claim = await desk.known()
     await desk.ledger.swap(claim, claim.unknown("its worker is gone", NOW))
-    desk.clock.step = CLAIM_STANDS + 1
+    desk.clock.stop()
 
     with pytest.raises(
         LedgerError, match=r"^another program took the target over; it is not called from here$"
     ):
-        await one._before_send("alice", number)
+        await one("alice", number)
     known = await desk.known()
     assert known == attrs.evolve(left, token=known.token)
 
@@ -466,7 +571,6 @@ async def test_a_hook_sees_the_label_and_the_number_of_the_attempt(
         seen.append((label, number))
 
     emulator.faults.add(Fault.TOO_MANY)
-    desk.clock.step = CLAIM_STANDS
     view = desk.executor.client.with_options(before_send=look)
     desk.executor = attrs.evolve(desk.executor, client=view)
 
@@ -478,7 +582,7 @@ async def test_a_hook_sees_the_label_and_the_number_of_the_attempt(
 async def test_a_claim_is_trusted_for_a_while(desk: Desk, emulator: Emulator) -> None:
     """Ten seconds, the last one included: until then nobody is taken for dead."""
     emulator.faults.add(Fault.TOO_MANY)
-    desk.clock.step = CLAIM_STANDS
+    desk.stopped_after_an_attempt(CLAIM_STANDS)
     desk.meanwhile(lambda claim: claim.unknown("its worker is gone", NOW))
 
     assert (await desk.call()).state is State.PLACED

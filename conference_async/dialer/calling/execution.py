@@ -1,6 +1,7 @@
 """One call to one target: written down before, and after."""
 
 import asyncio
+import math
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
@@ -19,13 +20,14 @@ from conference_async.pace.line import Priority
 from conference_async.plain_functions import finished
 from conference_async.sending.claims import Claim, Entries, conclude
 from conference_async.sending.entries import NO_ROOM, NOT_PLACED, State
+from conference_async.sending.intents import elapsed
 from conference_async.sending.many import Finding
 from conference_async.sending.observing import Told, observed
 from conference_async.sending.sought import Sought
 
 CLAIM_STANDS = 10.0
-"""Seconds for which a claim is trusted. After a longer sleep the ledger is asked whether it still
-stands: another may have taken the program for dead."""
+"""Seconds for which a claim is trusted, fewer than any after which a program is taken for dead.
+One that was stopped for longer, or whose machine slept, asks the ledger before anything leaves."""
 
 
 _TOGETHER = 500
@@ -206,10 +208,10 @@ def _told(called: tuple[Outcome, Participant | None]) -> Told:
 
 
 class _Execution:
-    """One call to one target, with a token of its own."""
+    """One call to one target, with a token of its own; the `before_send` of its create."""
 
-    _confirmed_at: datetime
-    """When the ledger was last known to have the claim."""
+    _confirmed = -math.inf
+    """When the ledger was last asked for the claim, and had it."""
 
     def __init__(
         self,
@@ -256,7 +258,7 @@ class _Execution:
 
     async def _create(self, new: NewParticipant) -> Participant | Exception:
         view = self._executor.client.with_options(
-            priority=Priority.BULK, before_send=self._before_send, mint_labels=True, deadline=None
+            priority=Priority.BULK, before_send=self, mint_labels=True, deadline=None
         )
         try:
             return await view.conferences(self._planned.conference).participants.create(new)
@@ -276,21 +278,28 @@ class _Execution:
         except Exception as error:  # noqa: BLE001 -- written down first, then raised where it must
             return error
 
-    async def _before_send(self, label: str | None, number: int) -> None:
+    async def __call__(self, label: str | None, number: int) -> None:
+        """Claim the target when the request has its slot, or see to it that it is still ours."""
         executor = self._executor
         claim = self._claim.entry
         if claim is None:
             self._leaving()
             if executor.contacting is not None:
                 self._contact = await executor.contacting.claim(self._planned, executor.clock())
+            begun = elapsed()
             if not await self._claim.make(label):
                 raise LedgerError("another program changed the ledger; nothing more is dialled")
-            self._confirmed_at = executor.clock()
-        elif abs((executor.clock() - self._confirmed_at).total_seconds()) > CLAIM_STANDS:
-            await self._claim_again(claim, number)
-            self._confirmed_at = executor.clock()
+            self._confirmed = begun
         if executor.client.options.before_send is not None:
             await finished(executor.client.options.before_send(label, number))
+        if not self.stands():
+            begun = elapsed()
+            await self._claim_again(label, number)
+            self._confirmed = begun
+
+    def stands(self) -> bool:
+        """Return whether nobody can have taken us for dead, at the last moment before it leaves."""
+        return elapsed() - self._confirmed <= CLAIM_STANDS
 
     async def _not_made(self) -> None:
         """Let a call that was not made count no more."""
@@ -298,10 +307,21 @@ class _Execution:
         if contacting is not None and contact is not None:
             await contacting.forget(contact)
 
-    async def _claim_again(self, claim: Outcome, number: int) -> None:
-        executor = self._executor
-        if await self._claim.stands():
-            return
-        if number == 1:
-            await executor.conclude(claim, claim.not_sent("its turn came too late"))
-        raise LedgerError("another program took the target over; it is not called from here")
+    async def _claim_again(self, label: str | None, number: int) -> None:
+        """See to it that the target is still ours, though we may have been taken for dead.
+
+        As long as nothing has left, all is decided as if its turn began now: the hour may have
+        passed, too, and what is sent now is to be looked for from now on.
+        """
+        executor, claim = self._executor, self._claim.entry
+        if claim is None or number > 1:
+            ours = await self._claim.stands()
+        else:
+            self._leaving()
+            late = claim.not_sent("its turn came too late")
+            self._claim = Claim(_Targets(executor.ledger), claim, late, executor.clock)
+            ours = await self._claim.make(label)
+            if not ours:
+                await executor.conclude(claim, late)
+        if not ours:
+            raise LedgerError("another program took the target over; it is not called from here")
