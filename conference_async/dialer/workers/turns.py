@@ -24,6 +24,7 @@ from conference_async.pace.contract import MAX_CPS
 from conference_async.postgres.session import Session
 from conference_async.privacy import words_of
 from conference_async.sending.entries import State
+from conference_async.sending.intents import elapsed
 from conference_async.sending.observing import PutOff
 
 _AGAIN = 1.0
@@ -270,12 +271,11 @@ class Turn:
                 return found.outcome
 
     async def _call(self, executor: Executor, found: Assignment) -> Outcome:
-        loop = asyncio.get_running_loop()
-        began = loop.time()
+        began = elapsed()
 
         def leaving() -> None:
             self._leave_line(task)
-            match found.decision(loop.time() - began):
+            match found.decision(elapsed() - began):
                 case Call():
                     pass
                 case Wait(seconds, reason):  # the hour passed while it stood in line
