@@ -78,6 +78,11 @@ def client_at(url: str, options: Mapping[str, Any]) -> "tuple[Redis, list[Redis]
     return watchers.master_for(service, db=int(number or 0), **login), list(watchers.sentinels)
 
 
+def has_sentinels(url: str) -> bool:
+    """Return whether it is sentinels that say which Redis is meant."""
+    return url.partition("://")[0].endswith(_SENTINEL)
+
+
 def _many(url: str) -> bool:
     scheme = url.partition("://")[0]
     return scheme in {

@@ -2,13 +2,14 @@
 
 import asyncio
 import contextlib
+import math
 import socket
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from conference_async.cancelling import ending_when_cancelled
 from conference_async.home import Home, all_said
-from conference_async.redis.addresses import check_url, client_at
+from conference_async.redis.addresses import check_url, client_at, has_sentinels
 from conference_async.redis.refusals import never
 from conference_async.rooted import of_the_parent
 
@@ -37,6 +38,10 @@ class Connection:
     the connection stands. It may be used under one event loop after the other, and in a process
     that was forked: each connects for itself.
 
+    Sentinels are asked again who writes after each pause in which a fail-over could have passed
+    unnoticed. A server that was frozen meanwhile goes on taking writes when it wakes up, for as
+    long as nobody has told it that another one has its place.
+
     Args:
         url: ``redis://``, ``rediss://`` or ``unix://``, as redis-py reads them, or one of those of
             `check_url`.
@@ -58,6 +63,8 @@ class Connection:
         self._silence = silence
         self._at_most = at_most
         self._turns = asyncio.Semaphore(at_most or 1)
+        self._at_work: set[object] = set()
+        self._idle_since = -math.inf
         self._client: Redis | None = None
         self._kept: AsyncGenerator[None, None] | None = None
         self._home = Home()
@@ -77,6 +84,8 @@ class Connection:
                 never do it as things are.
         """
         client = await self._connected()
+        at_work, piece = self._at_work, object()
+        at_work.add(piece)
         try:
             async with contextlib.nullcontext() if self._at_most is None else self._turns:
                 return await ending_when_cancelled(work(client))
@@ -86,6 +95,9 @@ class Connection:
             if (refusal := never(error, self._purpose)) is not None:
                 raise refusal from error
             raise
+        finally:
+            at_work.discard(piece)
+            self._idle_since = self._home.now
 
     async def aclose(self) -> None:
         """Disconnect; the next piece of work connects again."""
@@ -101,11 +113,19 @@ class Connection:
                 of_the_parent.append((self._client, self._kept))
             self._client = self._kept = None
             self._turns = asyncio.Semaphore(self._at_most or 1)
+            self._at_work = set()
+        elif self._may_be_outdated:
+            await self.aclose()
         if self._client is None:
             self._client, others = client_at(self._url, self._options())
             self._kept = self._until_the_loop_ends([self._client, *others])
             await anext(self._kept)
         return self._client
+
+    @property
+    def _may_be_outdated(self) -> bool:
+        idle = not self._at_work and self._home.now - self._idle_since > self._silence
+        return idle and has_sentinels(self._url)
 
     def _options(self) -> dict[str, Any]:
         from redis.asyncio.retry import Retry

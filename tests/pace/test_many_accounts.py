@@ -211,6 +211,25 @@ async def test_sentinels_that_never_answer_leave_time_for_the_others(
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no redis-server")
+async def test_after_a_pause_sentinels_are_asked_which_redis_writes(
+    run_redis: Callable[..., int],
+) -> None:
+    """The one before may be there still, and not know yet that another one has its place."""
+    before, after = run_redis(), run_redis()
+    watches = f"sentinel monitor mymaster 127.0.0.1 {before} 1"
+    port = run_redis(watches, sentinel=True)
+    url = f"redis+sentinel://127.0.0.1:{port}/mymaster"
+    async with RedisLimit(url, 30, account="AC1") as limit:
+        await start(limit)
+        with redis.Redis(port=port) as sentinel, redis.Redis(port=after) as other:
+            sentinel.execute_command("SENTINEL", "REMOVE", "mymaster")
+            sentinel.execute_command("SENTINEL", "MONITOR", "mymaster", "127.0.0.1", after, 1)
+            while not other.exists("conference_async:pace:AC1"):
+                await asyncio.sleep(2)
+                await start(limit)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no redis-server")
 async def test_a_cluster_of_redis(
     run_redis: Callable[..., int], free_port: Callable[[], int]
 ) -> None:
