@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
@@ -17,6 +17,7 @@ from conference_async.sending.lookup import same_label
 from conference_async.sending.messages import Reply, Request, describe
 from conference_async.sending.observing import Observer, Told, carrying, observed
 from conference_async.sending.operation import Attempt
+from conference_async.sending.options import Claiming
 from conference_async.sending.register import Key, Sent
 from conference_async.sending.retry import judge_create
 from conference_async.sending.sender import Sender
@@ -52,10 +53,9 @@ class Creation:
         self._new = new
         self._label = new.label or minted
         self._own_label = minted is not None
-        # Where what `before_send` allows is a claim, it is asked for at the last moment again.
-        self._stands: Callable[[], bool] | None = getattr(
-            sender.options.before_send, "stands", None
-        )
+        before_send = sender.options.before_send
+        self._claiming = before_send if isinstance(before_send, Claiming) else None
+        self._taken_over: Exception | None = None
         self._ticket = next_ticket()
         self._at_wire: Turn | None = None
         self._sent: Sent | None = None
@@ -183,6 +183,8 @@ class Creation:
                 # between: so the slot is taken by the form, when it stands at the wire.
                 if await operation.send(partial(self._may_leave, turn)):
                     return attempt
+                if self._taken_over is not None:
+                    raise self._taken_over
             finally:
                 # The form knows, whatever ended this: an answer, a failure or a cancellation.
                 # What has not left used no slot, and what may have left keeps it.
@@ -195,10 +197,18 @@ class Creation:
         if turn is self._at_wire:  # a connection died while the form waited for its slot
             turn.give_back()
         self._at_wire = turn
+        claiming = self._claiming
+        if claiming is not None and not claiming.stands():
+            # The way here took long, or we did not run. To line up again would be as long a way.
+            try:
+                await claiming(self._label, self._operation.attempt.number)
+            except Exception as error:  # noqa: BLE001 -- raised as it is, once the form has turned back
+                self._taken_over = error
+                return False
         deadline_at = self._operation.deadline_at
         if not await (turn.start() if deadline_at is None else _started_by(deadline_at, turn)):
             return False
-        if self._stands is not None and not self._stands():
+        if claiming is not None and not claiming.stands():
             return False
         if self._sent is None or self._sent.call_sid is not None:
             self._sent = self._sender.register.sending(self._new.to, self._key)

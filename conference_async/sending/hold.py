@@ -9,6 +9,7 @@ from conference_async.errors import ConferenceError
 from conference_async.plain_functions import finished
 from conference_async.sending.claims import Claim
 from conference_async.sending.intents import LEASE, Intent, elapsed
+from conference_async.sending.options import Claiming
 
 STANDS = LEASE * 2 / 3
 """Seconds for which a claim is trusted at the wire without asking the journal."""
@@ -20,8 +21,8 @@ class Taken(Exception):
     """Another execution has the key."""
 
 
-class Hold:
-    """A claim that is renewed for as long as its create is under way: its `before_send`."""
+class Hold(Claiming):
+    """A claim that is renewed for as long as its create is under way."""
 
     def __init__(
         self,

@@ -44,6 +44,18 @@ def _plain(
 _BeforeSend: TypeAlias = Callable[[str | None, int], Awaitable[object]]
 
 
+class Claiming:
+    """A `before_send` of ours, which claims what is sent: nobody else has it for a while."""
+
+    async def __call__(self, label: str | None, number: int) -> None:
+        """Make the claim; or, where it may stand no more, see to it that it does."""
+        raise NotImplementedError
+
+    def stands(self) -> bool:
+        """Return whether nobody can have taken us for dead, at the last moment before it leaves."""
+        raise NotImplementedError
+
+
 def _callable(
     _instance: "Options", attribute: "attrs.Attribute[_BeforeSend]", value: object
 ) -> None:

@@ -286,14 +286,11 @@ async def test_a_claim_that_was_lost_is_not_used(desk: Desk, emulator: Emulator)
 async def connecting(
     desk: Desk, emulator: Emulator, meanwhile: Callable[[], Awaitable[object]]
 ) -> AsyncIterator[None]:
-    """Do something once a request of the desk is on its way: when its first connection stands."""
+    """Do something while a request of the desk is on its way: whenever a connection stands."""
     trace = aiohttp.TraceConfig()
-    began = asyncio.Event()
 
     async def connected(*_: object) -> None:
-        if not began.is_set():
-            began.set()
-            await meanwhile()
+        await meanwhile()
 
     trace.on_connection_create_end.append(connected)
     async with (
@@ -313,13 +310,20 @@ async def connecting(
 async def test_a_program_that_was_stopped_on_the_way_to_the_wire_asks_again(
     desk: Desk, emulator: Emulator
 ) -> None:
-    """Nobody came meanwhile: it is called, and known to be sent now."""
+    """Nobody came meanwhile: it is called over that connection, and known to be sent now.
+
+    So it is where each connection takes that long.
+    """
+    connections = list[float]()
 
     async def stop() -> None:
         desk.clock.stop(3600)
+        connections.append(desk.clock.passed)
 
     async with connecting(desk, emulator, stop):
         outcome = await desk.call()
+
+    assert connections == [3600]
 
     assert (outcome.state, outcome.attempts) == (State.PLACED, 1)
     assert outcome.sent_at == NOW + timedelta(hours=1)

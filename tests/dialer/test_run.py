@@ -24,6 +24,7 @@ from conference_async import (
     Unpaced,
 )
 from conference_async.dialer import Campaign
+from conference_async.dialer.calling import execution
 from conference_async.dialer.local.run import window
 from conference_async.emulator import Emulator, Fault, Script
 from conference_async.errors import (
@@ -928,3 +929,38 @@ def test_a_ledger_of_another_kind_is_refused(client: ConferenceClient, ledger: A
         Dialer(ledger)
     with pytest.raises(ConfigurationError, match="rules must be a ContactRules, not NoneType"):
         Dialer(client, rules=None)  # type: ignore[arg-type]  # the mistake
+
+
+@pytest.mark.looptime
+async def test_an_hour_that_passes_on_the_way_to_the_wire_skips_who_was_skipped_before(
+    emulator: Emulator, client: ConferenceClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was claimed by then, so that the ledger has it as planned; the run goes on."""
+    now, passed = datetime(2026, 1, 29, 23, tzinfo=UTC), 0.0
+    monkeypatch.setattr(execution, "elapsed", lambda: passed)
+
+    async def slow(_label: str | None, _number: int) -> None:
+        nonlocal now, passed
+        now, passed = now + timedelta(seconds=12), passed + 12
+
+    ledger, plan = Ledger(), Plan.from_participants([new_yorker()], conference="standup")
+    async with ledger:
+        dialer = Dialer(
+            client.with_options(before_send=slow),
+            ledger=ledger,
+            hours=CallingHours(time(9), time(17)),
+            deadline=3600,
+            clock=lambda: now,
+        )
+        assert states(await outcomes(dialer, plan)) == [State.SKIPPED]
+        now = datetime(2026, 1, 30, 21, 59, 59, tzinfo=UTC)
+        plan = Plan.from_participants([new_yorker()], conference="standup")
+
+        assert states(await outcomes(dialer, plan)) == [State.SKIPPED]
+        assert await in_ledger(ledger) == [State.SKIPPED]
+    assert emulator.count("create") == 0
+
+
+def new_yorker() -> NewParticipant:
+    """Return a request for a made-up number of New York."""
+    return NewParticipant(from_=OURS, to="+12125550100", label="alice")

@@ -3,6 +3,7 @@
 import asyncio
 import pickle
 from typing import Any
+from unittest.mock import ANY, AsyncMock, call
 
 import pytest
 
@@ -574,6 +575,15 @@ async def test_a_plain_before_send_has_done_its_work(client: ConferenceClient) -
     participant = await dial(client.with_options(before_send=note).conferences("standup"))
 
     assert seen == [(participant.label, 1)]
+
+
+async def test_what_else_a_before_send_is_does_not_matter(client: ConferenceClient) -> None:
+    """It may be an object with attributes of any name, as a mock is: it is only called."""
+    note = AsyncMock()
+
+    await dial(client.with_options(before_send=note).conferences("standup"))
+
+    assert note.mock_calls == [call(ANY, 1)]
 
 
 @pytest.mark.parametrize("cps", [0.05, 1])

@@ -22,6 +22,7 @@ import attrs
 import psycopg
 import pytest
 import redis
+from psycopg.conninfo import make_conninfo
 from psycopg_pool import ConnectionPool
 
 from conference_async.errors import ConfigurationError
@@ -486,8 +487,7 @@ async def test_a_connection_that_went_silent_is_left_for_another(
 
     with tempfile.TemporaryDirectory() as folder:
         server = await asyncio.start_unix_server(accept, f"{folder}/{name}")
-        dsn = f"host={folder} user=postgres dbname=postgres"
-        async with PostgresLimit(dsn, 10) as limit:
+        async with PostgresLimit(make_conninfo(own_postgres.where, host=folder), 10) as limit:
             await start(limit)
             silent.set()
             begun = time.monotonic()

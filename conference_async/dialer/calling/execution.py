@@ -23,6 +23,7 @@ from conference_async.sending.entries import NO_ROOM, NOT_PLACED, State
 from conference_async.sending.intents import elapsed
 from conference_async.sending.many import Finding
 from conference_async.sending.observing import Told, observed
+from conference_async.sending.options import Claiming
 from conference_async.sending.sought import Sought
 
 CLAIM_STANDS = 10.0
@@ -207,8 +208,8 @@ def _told(called: tuple[Outcome, Participant | None]) -> Told:
     return Told(outcome.state.value, participant.call_sid, participant.conference_sid)
 
 
-class _Execution:
-    """One call to one target, with a token of its own; the `before_send` of its create."""
+class _Execution(Claiming):
+    """One call to one target, with a token of its own."""
 
     _confirmed = -math.inf
     """When the ledger was last asked for the claim, and had it."""

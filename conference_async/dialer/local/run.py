@@ -286,7 +286,11 @@ class Run:
             try:
                 outcome, participant = await self._call_now(job, decision)
             except _NoLonger as late:  # the hour passed while it stood in line
-                decision = late.decision
+                # What was claimed by then is planned now, whatever it was before.
+                (job.outcome,) = await self._executor.ledger.enrol([job.outcome])
+                decision = self._decision(job)
+                if isinstance(decision, Call):
+                    decision = late.decision
             except CalledTooOften:
                 await self._feeder.with_contacts(job)
                 decision = self._decision(job)

@@ -20,8 +20,7 @@ RETURNING account_sid
 # What has ended has no quorum any more, whether or not workers have settled that yet.
 _GO_ON = """
 UPDATE conference_async_campaign SET standing = %(standing)s, busy = true, reason = NULL,
-    quorum = CASE WHEN standing = 'running' AND ends_at <= clock_timestamp() THEN NULL
-        ELSE quorum END,
+    quorum = CASE WHEN ends_at <= clock_timestamp() THEN NULL ELSE quorum END,
     ends_at = CASE WHEN ends_at > clock_timestamp() THEN ends_at END
 WHERE ledger = %(ledger)s AND shared
 RETURNING account_sid
