@@ -259,13 +259,18 @@ class PostgresServer:
 def fork(child: Callable[[], Coroutine[Any, Any, None]]) -> int:
     """Fork a process that runs this and ends, with 0 if all was well; return its id."""
     if (process := os.fork()) == 0:
-        status = 1
-        try:
-            asyncio.run(child())
-            status = 0
-        finally:
-            os._exit(status)
+        run_and_exit(child)
     return process
+
+
+def run_and_exit(child: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Run this and end the process, with 0 if all was well."""
+    status = 1
+    try:
+        asyncio.run(child())
+        status = 0
+    finally:
+        os._exit(status)
 
 
 def run_sql(dsn: str, statement: str) -> None:

@@ -34,6 +34,7 @@ from conference_async import (
     Unpaced,
 )
 from conference_async.emulator import Emulator
+from tests.conftest import run_and_exit
 
 FROM = "+15017122661"
 TO = "+15558675310"
@@ -433,12 +434,16 @@ def test_a_fork_leaves_its_parents_connections_alone() -> None:
         client = connect(server, max_concurrency=1)
         loop.run_until_complete(dial(client))
 
+        async def dial_and_close() -> None:
+            await dial(client)
+            await client.aclose()
+
         async def forked() -> int:
             """Fork while a loop runs and a request holds the only place."""
             await client._sender.congestion.enter()
             child = os.fork()
             if child == 0:  # a thread is where the child's own loop can run
-                thread = threading.Thread(target=_dial_and_exit, args=(client,))
+                thread = threading.Thread(target=run_and_exit, args=(dial_and_close,))
                 thread.start()
                 thread.join(20)
                 os._exit(3)
@@ -454,19 +459,6 @@ def test_a_fork_leaves_its_parents_connections_alone() -> None:
     assert os.waitstatus_to_exitcode(status) == 0
     assert server.creates == 3
     assert server.connections == 2
-
-
-def _dial_and_exit(client: ConferenceClient) -> None:
-    async def work() -> None:
-        await dial(client)
-        await client.aclose()
-
-    code = 2
-    try:
-        asyncio.run(work())
-        code = 0
-    finally:
-        os._exit(code)
 
 
 # Replies

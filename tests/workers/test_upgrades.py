@@ -14,6 +14,7 @@ from conference_async.dialer.workers.shared_campaign import SharedCampaign
 from conference_async.errors import ConfigurationError
 from conference_async.pace.postgres import PostgresStore
 from conference_async.pace.slots import Queuing
+from tests.conftest import run_sql
 
 FIRST = """
 CREATE TABLE IF NOT EXISTS conference_async_campaign (
@@ -103,14 +104,16 @@ async def test_a_pace_without_a_queue_is_given_one(bare_postgres: Any) -> None:
     """Slots that were given out before the upgrade are not given out again."""
     dsn = bare_postgres.where
     await ClusterDialer.set_up(dsn)
-    async with await AsyncConnection.connect(dsn, autocommit=True) as database:
-        await database.execute("COMMENT ON TABLE conference_async_pace IS 'conference_async 1'")
-        await database.execute("ALTER TABLE conference_async_pace DROP COLUMN told")
-        await database.execute(
-            "INSERT INTO conference_async_pace (account, slot, after, seen, cps, held_until)"
-            " SELECT 'AC', now, now + 100000000, now, 1, now + 200000000"
-            " FROM (SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS now) AS it"
-        )
+    run_sql(
+        dsn,
+        """
+        COMMENT ON TABLE conference_async_pace IS 'conference_async 1';
+        ALTER TABLE conference_async_pace DROP COLUMN told;
+        INSERT INTO conference_async_pace (account, slot, after, seen, cps, held_until)
+        SELECT 'AC', now, now + 100000000, now, 1, now + 200000000
+        FROM (SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS now) AS it
+        """,
+    )
     store = PostgresStore(dsn, account="AC")
     with pytest.raises(ConfigurationError, match=r"is of conference_async 1, .* cluster set-up"):
         await store.open()
@@ -127,11 +130,15 @@ async def test_tables_without_rules_are_given_them(bare_postgres: Any) -> None:
     """Those of the version before this one, in place."""
     dsn = bare_postgres.where
     await ClusterDialer.set_up(dsn)
-    async with await AsyncConnection.connect(dsn, autocommit=True) as database:
-        await database.execute("COMMENT ON TABLE conference_async_campaign IS 'conference_async 2'")
-        await database.execute("ALTER TABLE conference_async_campaign DROP COLUMN rules")
-        await database.execute("ALTER TABLE conference_async_outcome DROP COLUMN row")
-        await database.execute("ALTER TABLE conference_async_staged DROP COLUMN priority")
+    run_sql(
+        dsn,
+        """
+        COMMENT ON TABLE conference_async_campaign IS 'conference_async 2';
+        ALTER TABLE conference_async_campaign DROP COLUMN rules;
+        ALTER TABLE conference_async_outcome DROP COLUMN row;
+        ALTER TABLE conference_async_staged DROP COLUMN priority;
+        """,
+    )
     with pytest.raises(ConfigurationError, match=r"is of conference_async 2, .* cluster set-up"):
         async with PostgresLedger(dsn, name="a"):
             pass
@@ -150,12 +157,17 @@ async def test_tables_that_another_script_made_get_what_they_lack(bare_postgres:
     """Of the same version, which programs can use either way; once, as it locks workers out."""
     dsn = bare_postgres.where
     await ClusterDialer.set_up(dsn)
+    run_sql(
+        dsn,
+        """
+        COMMENT ON TABLE conference_async_staged IS NULL;
+        DROP INDEX conference_async_outcome_onwards;
+        """,
+    )
+    async with PostgresLedger(dsn, name="a"):
+        pass
+    await ClusterDialer.set_up(dsn)
     async with await AsyncConnection.connect(dsn, autocommit=True) as database:
-        await database.execute("COMMENT ON TABLE conference_async_staged IS NULL")
-        await database.execute("DROP INDEX conference_async_outcome_onwards")
-        async with PostgresLedger(dsn, name="a"):
-            pass
-        await ClusterDialer.set_up(dsn)
         cursor = await database.execute("SELECT to_regclass('conference_async_outcome_onwards')")
         assert await cursor.fetchone() == ("conference_async_outcome_onwards",)
         async with database.transaction():
