@@ -23,7 +23,9 @@ async def within(
 ) -> T:
     """Do something on a connection; hang up if that takes longer than so many seconds.
 
-    Nothing else ends it where a proxy, a firewall or a failed machine swallows what is sent.
+    Nothing else ends it where a proxy, a firewall or a failed machine swallows what is sent. An
+    answer that came all the same, as where this process did not run meanwhile, holds; the
+    connection is closed then.
 
     Args:
         connection: The connection.
@@ -47,13 +49,16 @@ async def within(
 
     timer = asyncio.get_running_loop().call_later(seconds, give_up)
     try:
-        return await work()
+        done = await work()
     except Exception as error:
         if given_up:
             raise OperationalError(f"the server has not answered for {seconds:g} s") from error
         raise
     finally:
         timer.cancel()
+    if given_up:
+        connection.pgconn.finish()  # else whoever is next would find that it leads nowhere
+    return done
 
 
 def hang_up(connection: "AsyncConnection[Any]") -> None:
