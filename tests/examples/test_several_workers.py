@@ -128,15 +128,16 @@ async def test_several_workers_are_one_application(
         reached(port, server) as session,
     ):
 
-        async def ask(label: str, number: int) -> int:
+        async def ask(label: str, number: int) -> list[int]:
             """Ask for somebody to be called, and wait; ask again if the worker died meanwhile."""
             guest: Any = {form: {"to": f"+155586753{number:02}", "label": label}}
-            while True:
+            heard: list[int] = []
+            while not heard or heard[-1] == HTTPStatus.BAD_GATEWAY:
                 async with session.post(
                     f"{public_url}/rooms/standup", headers={"Idempotency-Key": label}, **guest
                 ) as response:
-                    if response.status != HTTPStatus.BAD_GATEWAY:
-                        return response.status
+                    heard.append(response.status)
+            return heard
 
         async def all_see(labels: list[str]) -> None:
             """Ask many times, so that every worker answers, until all show just these people."""
@@ -152,7 +153,7 @@ async def test_several_workers_are_one_application(
 
         guests = [f"guest-{number}" for number in range(12)]
         statuses = await asyncio.gather(*(ask(label, at) for at, label in enumerate(guests)))
-        assert statuses == [201] * 12
+        assert statuses == [[201]] * 12
         await all_see(guests)
 
         emulator.answer_after = None
@@ -168,7 +169,7 @@ async def test_several_workers_are_one_application(
             emulator.answer(label)
         statuses = await asyncio.gather(*waiting)
 
-        assert set(statuses) <= {200, 201}
-        assert statuses.count(201) > 0
+        for heard in statuses:  # how many had lost their worker, only the system knows
+            assert heard[-1] == (201 if len(heard) == 1 else 200)
         await all_see([*guests, *late])
     assert set(emulator.ring_counts.values()) == {1}

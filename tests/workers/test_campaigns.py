@@ -120,7 +120,10 @@ async def test_with_the_guard_nobody_is(scene: "Scene", people: "People") -> Non
 
 @pytest.mark.soak
 async def test_a_worker_that_slept_repeats_nobody(scene: "Scene", people: "People") -> None:
-    """Taken for dead and replaced, it wakes up and goes on, and what it knows is believed."""
+    """Taken for dead and replaced, it wakes up and goes on, and what it knows is believed.
+
+    Whom it stood still with on the way to the wire it does not ring: others have looked for them.
+    """
     scene.emulator.faults.add(Fault.DELAY, times=None, seconds=0.3)
     plan = people(60)
     await scene.dialer.submit(plan)
@@ -133,7 +136,7 @@ async def test_a_worker_that_slept_repeats_nobody(scene: "Scene", people: "Peopl
     counts = await scene.done(plan)
 
     assert set(scene.emulator.ring_counts.values()) == {1}
-    assert len(scene.emulator.ring_counts) == 60
+    assert len(scene.emulator.ring_counts) >= counts[State.PLACED] > 20
     assert counts[State.PLACED] + counts[State.UNKNOWN] == 60
 
 
