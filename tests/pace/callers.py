@@ -65,7 +65,6 @@ async def dial(order: dict[str, Any], number: int) -> dict[str, Any]:
     trips = count_trips(limit._store)
     priority = Priority[order.get("priority", "INTERACTIVE")]
     starts: list[float] = []
-    late: list[float] = []
     errors: list[str] = []
     begin, end = order["begin"], order["begin"] + order["seconds"]
     patience = order.get("patience")  # seconds after which a waiter gives up, and another comes
@@ -85,6 +84,7 @@ async def dial(order: dict[str, Any], number: int) -> dict[str, Any]:
                 errors.append(repr(error))
 
     await asyncio.sleep(begin - time.monotonic())
+    late = [time.monotonic() - begin]
     async with limit:
         watcher = asyncio.create_task(watch(late))
         waiters = [asyncio.create_task(wait_and_start()) for _ in range(order["waiters"])]
@@ -97,7 +97,7 @@ async def dial(order: dict[str, Any], number: int) -> dict[str, Any]:
         "starts": starts,
         "errors": errors,
         "trips": len(trips),
-        "late": max(late, default=0.0),
+        "late": max(late),
     }
 
 

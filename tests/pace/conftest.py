@@ -45,7 +45,7 @@ class Run:
     cps: float
     trips: int
     late: float
-    """The most seconds by which the machine was late, but for the one process that a test stops."""
+    """The most seconds by which the machine was late, but for a process that a test stops."""
 
     @property
     def calm(self) -> bool:
@@ -81,7 +81,10 @@ class Run:
         return [each for each in self.starts if first < each <= last]
 
 
-During = Callable[[Callable[[float], None], list[int]], None]
+At = Callable[[float], float]
+"""Waits for an instant, if it is not over; returns the one that it is then."""
+
+During = Callable[[At, list[int]], None]
 """What happens meanwhile; it is given a way to wait for an instant, and the process numbers."""
 
 
@@ -93,6 +96,7 @@ def dial_together(
     seconds: float,
     waiters: int = 6,
     during: During | None = None,
+    stopped: int = 0,
     **order: Any,
 ) -> Run:
     """Let real processes take slots for some seconds.
@@ -104,6 +108,7 @@ def dial_together(
         seconds: For how long.
         waiters: How many stand in line in each of them.
         during: What happens meanwhile.
+        stopped: How many of them are stopped meanwhile.
         order: What else `callers.py` is told.
     """
     with tempfile.TemporaryDirectory() as results:
@@ -115,9 +120,14 @@ def dial_together(
         ) as parent:
             assert parent.stdout is not None
             told = json.loads(parent.stdout.readline())
-            begin = told["begin"]
+            begin: float = told["begin"]
+
+            def at(instant: float) -> float:
+                time.sleep(max(0, begin + instant - time.monotonic()))
+                return time.monotonic() - begin
+
             if during is not None:
-                during(lambda at: time.sleep(max(0, begin + at - time.monotonic())), told["pids"])
+                during(at, told["pids"])
             assert parent.wait() == 0
         found = [json.loads(each.read_text()) for each in Path(results).iterdir()]
     assert len(found) == processes
@@ -127,7 +137,7 @@ def dial_together(
         errors=[error for one in found for error in one["errors"]],
         trips=sum(one["trips"] for one in found),
         cps=cps,
-        late=sorted(one["late"] for one in found)[-2],
+        late=sorted(one["late"] for one in found)[-1 - stopped],
     )
 
 
