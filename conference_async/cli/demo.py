@@ -11,9 +11,11 @@ from conference_async.cli.emulation import rehearsal
 from conference_async.cli.output import PARTICIPANTS, PLAIN, Output
 from conference_async.cli.progress import DialProgress
 from conference_async.conferences import ConferenceHandle
-from conference_async.models import NewParticipant
+from conference_async.models import NewParticipant, ParticipantStatus
 
 _CALLER = "+15017122661"
+_RINGS = 0.1
+"""Seconds between two looks whether everybody has picked up."""
 
 
 async def demo(
@@ -25,14 +27,14 @@ async def demo(
 
     Nobody's phone rings: everything happens on this machine.
     """
-    async with rehearsal(cps) as (emulator, client):
+    async with rehearsal(cps) as (_, client):
         room = client.conferences("standup")
         people = standup()
         tell = not output.json
         if tell:
             print(f"Dialling {len(people)} people into a conference, {cps:g} per second:")
         await call_all(people, room, cps=cps, quiet=not tell)
-        await asyncio.sleep(2 * (emulator.answer_after or 0))
+        await all_joined(room)
         await room.participants("bob").mute()
         await room.participants("carol").hold()
         if tell:
@@ -58,6 +60,15 @@ def standup() -> list[NewParticipant]:
         NewParticipant(from_=_CALLER, to=row["to"], label=row["label"])
         for row in csv.DictReader(text.splitlines())
     ]
+
+
+async def all_joined(room: ConferenceHandle) -> None:
+    """Wait until nobody's phone rings any more."""
+    ringing = True
+    while ringing:
+        await asyncio.sleep(_RINGS)
+        people = await room.participants.list()
+        ringing = any(one.status is not ParticipantStatus.CONNECTED for one in people)
 
 
 async def call_all(
