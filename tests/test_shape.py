@@ -128,7 +128,6 @@ def test_modules_are_short_and_named_for_something() -> None:
 
 
 @pytest.mark.soak  # it loads the package as many times as it has modules
-@pytest.mark.timeout(120)
 def test_each_module_can_be_the_first_that_is_imported() -> None:
     """No import depends on another one before it, and none warns."""
     run("-c", ONE_BY_ONE, *map(module_of, SOURCES))

@@ -58,7 +58,7 @@ WRONG = {
 }
 
 pytestmark = [
-    pytest.mark.timeout(300),
+    pytest.mark.timeout(600),
     pytest.mark.skipif(
         find_spec("mypy") is None or find_spec("pyright") is None,
         reason="the type checkers are in the dependency group `typing`",

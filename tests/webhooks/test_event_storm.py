@@ -231,7 +231,7 @@ def p99(values: Sequence[float]) -> float:
 
 
 @pytest.mark.sized
-@pytest.mark.timeout(60 + CALLS // 10)
+@pytest.mark.timeout(120 + CALLS // 10)
 @pytest.mark.parametrize("kind", ["sqlite", "redis", "postgres"])
 async def test_every_worker_knows_the_truth(
     kind: str,

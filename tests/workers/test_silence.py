@@ -130,7 +130,6 @@ async def test_a_process_that_stood_still_says_so(
 
 
 @pytest.mark.soak
-@pytest.mark.timeout(180)
 async def test_a_fail_over_costs_seconds(
     postgres_proxy: "tuple[Proxy, str]", scene_on: SceneOn, people: "People"
 ) -> None:
@@ -152,7 +151,6 @@ async def test_a_fail_over_costs_seconds(
 
 
 @pytest.mark.soak
-@pytest.mark.timeout(180)
 async def test_a_worker_that_was_frozen_goes_on(
     postgres_proxy: "tuple[Proxy, str]", scene_on: SceneOn, people: "People"
 ) -> None:
@@ -179,7 +177,6 @@ async def test_a_worker_that_was_frozen_goes_on(
 
 
 @pytest.mark.soak
-@pytest.mark.timeout(180)
 async def test_a_worker_ends_in_time(
     postgres_proxy: "tuple[Proxy, str]", scene_on: SceneOn, people: "People"
 ) -> None:
