@@ -198,20 +198,30 @@ class Creation:
             turn.give_back()
         self._at_wire = turn
         claiming = self._claiming
-        if claiming is not None and not claiming.stands():
-            # The way here took long, or we did not run. To line up again would be as long a way.
-            try:
-                await claiming(self._label, self._operation.attempt.number)
-            except Exception as error:  # noqa: BLE001 -- raised as it is, once the form has turned back
-                self._taken_over = error
-                return False
+        # The way here took long, or we did not run. To line up again would be as long a way.
+        if claiming is not None and not claiming.stands() and not await self._is_ours(claiming):
+            return False
         deadline_at = self._operation.deadline_at
         if not await (turn.start() if deadline_at is None else _started_by(deadline_at, turn)):
             return False
         if claiming is not None and not claiming.stands():
             return False
+        if self._operation.seconds_left <= 0:  # nothing that was waited for took any time
+            return False
         if self._sent is None or self._sent.call_sid is not None:
             self._sent = self._sender.register.sending(self._new.to, self._key)
+        return True
+
+    async def _is_ours(self, claiming: Claiming) -> bool:
+        """Return whether a claim that may stand no more does; what it raises is kept."""
+        scope = asyncio.timeout_at(self._operation.deadline_at)
+        try:
+            async with scope:
+                await claiming(self._label, self._operation.attempt.number)
+        except Exception as error:  # noqa: BLE001 -- raised once the form has turned back
+            if not scope.expired():
+                self._taken_over = error
+            return False
         return True
 
     def _placed(self, call_sid: str) -> None:
@@ -248,6 +258,8 @@ class Creation:
             return
         estimate = self._sender.limit.estimate(self._sender.options.priority)
         left = self._operation.seconds_left
+        if left <= 0:
+            raise self._too_late()
         if estimate > left:
             raise DeadlineExceeded(
                 f"create: the earliest free slot is {estimate:.3g} s away and the deadline "

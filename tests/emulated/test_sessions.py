@@ -27,6 +27,7 @@ from conference_async import (
     ConfigurationError,
     ConnectionFailed,
     Credentials,
+    DeadlineExceeded,
     OutcomeUnknown,
     Participant,
     RetryPolicy,
@@ -212,6 +213,24 @@ async def test_a_whole_pool_of_dead_connections_is_passed_over() -> None:
             await dial(client)
 
     assert server.connections == server.creates == 9
+
+
+async def test_a_create_that_was_stopped_beyond_its_deadline_is_not_sent() -> None:
+    """Also where all that it waits for is there at once: the loop has had no time to end it."""
+    loop = asyncio.get_running_loop()
+
+    class Late(Unpaced):
+        async def start(self) -> bool:
+            until = loop.time() + 0.3
+            while loop.time() < until:
+                pass
+            return True
+
+    with serving() as server:
+        async with connect(server, limit=Late(), deadline=0.25) as client:
+            with pytest.raises(DeadlineExceeded, match="so nothing was sent"):
+                await dial(client)
+    assert server.creates == 0
 
 
 async def test_a_slot_is_used_once_although_the_connection_died_when_it_came() -> None:

@@ -727,6 +727,33 @@ async def test_a_process_that_was_stopped_goes_on_if_nobody_came(
     assert emulator.rings(TO) == 1
 
 
+async def test_a_process_that_was_stopped_waits_for_its_journal_until_the_deadline(
+    connect: Callable[..., ConferenceClient],
+    emulator: Emulator,
+    watched: Watched,
+    key: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A journal that is gone just then holds up nobody beyond it, and nothing is sent."""
+    now, silent = elapsed(), asyncio.Event()
+
+    async def stop(_label: str | None, _number: int) -> None:
+        """Stand still for a minute."""
+        monkeypatch.setattr("conference_async.sending.hold.elapsed", lambda: now + 60)
+
+    async def hang(before: Intent, after: Intent) -> None:
+        """Answer no more who asks whether the claim stands."""
+        if before.state is after.state:
+            await silent.wait()
+
+    watched.before_swap = hang
+    client = connect(journal=watched, before_send=stop, deadline=1)
+    with pytest.raises(DeadlineExceeded, match="so nothing was sent"):
+        await ask(client, key)
+
+    assert emulator.count("create") == 0
+
+
 async def test_a_claim_is_renewed_while_its_create_is_under_way(
     connect: Callable[..., ConferenceClient],
     emulator: Emulator,
