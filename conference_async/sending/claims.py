@@ -58,8 +58,14 @@ class Claim(Generic[EntryT]):
         return await self.entries.swap(self.stored, self.entry)
 
     async def stands(self) -> bool:
-        """Ask the store whether the claim still stands: another may have taken us for dead."""
-        return self.entry is not None and await self.entries.swap(self.entry, self.entry)
+        """Ask the store whether the claim still stands: another may have taken us for dead.
+
+        If it does, it is known there that a request of it may leave from now on.
+        """
+        if self.entry is None:
+            return False
+        self.entry = self.entry.resent(self.clock())
+        return await self.entries.swap(self.entry, self.entry)
 
     async def conclude(self, after: EntryT) -> bool:
         """Write down what became of it; return whether that now stands.

@@ -101,6 +101,8 @@ class Creation:
                 if participant is not None:
                     self._placed(participant.call_sid)
                     return participant
+                if self._claiming is not None:
+                    self._claiming.in_doubt = self._operation.in_doubt
                 await self._operation.again()
         except OutcomeUnknown:
             raise

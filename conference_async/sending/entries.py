@@ -109,7 +109,8 @@ class Entry:
     """When a request with its label was first about to be sent, in UTC."""
 
     ended_at: datetime | None = None
-    """When its outcome was known, in UTC."""
+    """When its outcome was known, in UTC. While it is ``sending``, when a request with its label
+    was last about to be sent; None if that was `sent_at`."""
 
     reason: str | None = attrs.field(
         default=None, converter=attrs.converters.optional(mask), repr=masked
@@ -125,16 +126,25 @@ class Entry:
             label: The label that the request carries.
             at: Now, in UTC.
         """
+        # What a kept label finds may be the first call that carried it, or this one.
+        first = None if self.label is None else self.sent_at
         return self._moved(
             State.SENDING,
             token=token,
             label=label,
             attempts=self.attempts + 1,
-            # What a kept label finds may be the first call that carried it.
-            sent_at=(self.sent_at or at) if self.label is not None else at,
-            ended_at=None,
+            sent_at=first or at,
+            ended_at=at if first else None,
             reason=None,
         )
+
+    def resent(self, at: datetime) -> Self:
+        """Return it as about to be sent once more by the execution that has it.
+
+        Args:
+            at: Now, in UTC.
+        """
+        return attrs.evolve(self, ended_at=at)
 
     def placed(self, participant: Participant, at: datetime, reason: str | None = None) -> Self:
         """Return it as taken by the service."""
@@ -163,6 +173,7 @@ class Entry:
             label=self.label if attempts else None,
             attempts=attempts,
             sent_at=self.sent_at if attempts else None,
+            ended_at=None,
             reason=reason,
         )
 

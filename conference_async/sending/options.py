@@ -47,6 +47,9 @@ _BeforeSend: TypeAlias = Callable[[str | None, int], Awaitable[object]]
 class Claiming:
     """A `before_send` of ours, which claims what is sent: nobody else has it for a while."""
 
+    in_doubt: bool = False
+    """Whether an attempt before this one may have placed somebody; the create says so."""
+
     async def __call__(self, label: str | None, number: int) -> None:
         """Make the claim; or, where it may stand no more, see to it that it does."""
         raise NotImplementedError

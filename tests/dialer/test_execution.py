@@ -12,6 +12,7 @@ import attrs
 import pytest
 
 from conference_async import (
+    AttemptEvent,
     ConferenceClient,
     CreateLimit,
     Credentials,
@@ -78,7 +79,12 @@ class Desk:
 
     def stopped_after_an_attempt(self, seconds: float = CLAIM_STANDS + 1) -> None:
         """Stop the program between two attempts."""
-        view = self.executor.client.with_options(on_attempt=lambda _: self.clock.stop(seconds))
+
+        def stop(event: AttemptEvent) -> None:
+            if event.kind == "create":
+                self.clock.stop(seconds)
+
+        view = self.executor.client.with_options(on_attempt=stop)
         self.executor = attrs.evolve(self.executor, client=view)
 
     def meanwhile(self, change: Callable[[Outcome], Outcome]) -> None:
@@ -280,6 +286,112 @@ async def test_a_claim_that_was_lost_is_not_used(desk: Desk, emulator: Emulator)
     with pytest.raises(LedgerError, match="took the target over"):
         await desk.call()
     assert emulator.rings(TO) == 0
+    assert (await desk.known()).state is State.PLANNED  # the service had turned it down
+
+
+@pytest.mark.looptime
+async def test_a_call_that_is_tried_again_late_is_looked_for_from_then_on(
+    desk: Desk, emulator: Emulator
+) -> None:
+    """What the service turned down before is over: this is when it was sent."""
+    emulator.faults.add(Fault.TOO_MANY)
+    desk.stopped_after_an_attempt(3600)
+    asked = list[Outcome]()
+
+    async def before_send(_label: str | None, _number: int) -> None:
+        asked.append(await desk.known())
+
+    view = desk.executor.client.with_options(before_send=before_send)
+    desk.executor = attrs.evolve(desk.executor, client=view)
+
+    outcome = await desk.call()
+
+    assert (outcome.state, outcome.attempts) == (State.PLACED, 1)
+    assert [each.sent_at for each in asked] == [NOW, NOW]
+    assert outcome.sent_at == NOW + timedelta(hours=1)
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize(
+    ("fault", "state"),
+    [(Fault.TOO_MANY, State.PLANNED), (Fault.RESET_BEFORE, State.UNKNOWN)],
+)
+async def test_a_call_is_not_tried_again_when_the_hour_has_passed(
+    desk: Desk, emulator: Emulator, fault: Fault, state: State
+) -> None:
+    """Whether its time has come is asked again, also if an earlier attempt may have rung."""
+    emulator.faults.add(fault)
+    emulator.faults.add(Fault.FAIL_503, on="calls.list", times=None)
+    view = desk.executor.client.with_options(retry_unknown=True, retry=RetryPolicy(settled=3))
+    desk.executor = attrs.evolve(desk.executor, client=view)
+    desk.stopped_after_an_attempt(3600)
+    asked = list[float]()
+
+    def leaving() -> None:
+        asked.append(desk.clock.passed)
+        if len(asked) > 1:
+            raise NotSent("the hour passed")
+
+    outcome, _ = await desk.executor.call(PLANNED, NEW, leaving)
+
+    assert asked == [0, 3600]
+    assert outcome.state is state
+    assert outcome == await desk.known()
+    assert emulator.count("create") == 1
+
+
+@pytest.mark.looptime
+async def test_a_repetition_in_doubt_is_looked_for_since_the_first_and_until_now(
+    desk: Desk, emulator: Emulator
+) -> None:
+    """The first may have rung as well as this one."""
+    emulator.faults.add(Fault.RESET_BEFORE)
+    emulator.faults.add(Fault.STALL_BEFORE)
+    emulator.faults.add(Fault.FAIL_503, on="calls.list", times=None)
+    view = desk.executor.client.with_options(retry_unknown=True, retry=RetryPolicy(settled=3))
+    desk.executor = attrs.evolve(desk.executor, client=view)
+    desk.stopped_after_an_attempt(3600)
+
+    call = asyncio.create_task(desk.call())
+    while emulator.count("create") < 2:  # noqa: ASYNC110 -- the emulator tells nobody of it
+        await asyncio.sleep(1)
+    known = await desk.known()
+    call.cancel()
+    await asyncio.wait({call})
+
+    assert known.state is State.SENDING
+    assert (known.sent_at, known.ended_at) == (NOW, NOW + timedelta(hours=1))
+
+
+@pytest.mark.looptime
+async def test_what_died_twice_is_looked_for_where_it_was_sent_last(
+    desk: Desk, client: ConferenceClient, emulator: Emulator
+) -> None:
+    """Found not to have been placed, it is called again an hour later under the label it had."""
+    view = client.with_options(retry_unknown="when-absent", retry=RetryPolicy(settled=3))
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+
+    def clock() -> datetime:
+        return NOW + timedelta(seconds=loop.time() - began)
+
+    executor = attrs.evolve(desk.executor, client=view, clock=clock)
+    planned = attrs.evolve(PLANNED, caller=NEW.from_)
+    first = planned.claimed("first", "alice", clock())
+    await desk.ledger.swap(planned, first)
+    await asyncio.sleep(3600)
+    ((again, _),) = await executor.look_up([first], again=True)
+    second = again.claimed("second", "alice", clock())
+    await desk.ledger.swap(again, second)
+    call = await client.conferences("standup").participants.create(NEW)
+    await asyncio.sleep(1)
+    emulator.hang_up(call.call_sid)
+    await asyncio.sleep(60)
+
+    ((outcome, _),) = await executor.look_up([second], again=True)
+
+    assert again.state is State.PLANNED
+    assert (outcome.state, outcome.call_sid) == (State.PLACED, call.call_sid)
 
 
 @asynccontextmanager
@@ -378,14 +490,14 @@ async def test_a_program_that_was_stopped_until_the_hour_had_passed_calls_nobody
 
 @pytest.mark.looptime
 @pytest.mark.parametrize(
-    ("number", "left"),
+    ("in_doubt", "left"),
     [
-        (1, attrs.evolve(PLANNED, reason="its turn came too late")),
-        (2, PLANNED.claimed("ours", "alice", NOW).unknown("its worker is gone", NOW)),
+        (False, attrs.evolve(PLANNED, reason="its turn came too late")),
+        (True, PLANNED.claimed("ours", "alice", NOW).unknown("its worker is gone", NOW)),
     ],
 )
-async def test_only_a_first_turn_that_came_too_late_leaves_it_planned(
-    desk: Desk, number: int, left: Outcome
+async def test_only_a_turn_that_came_too_late_after_none_leaves_it_planned(
+    desk: Desk, in_doubt: bool, left: Outcome
 ) -> None:
     """Guessed unknown by another, it stays so if an earlier attempt may have rung."""
     one = _Execution(desk.executor, PLANNED, lambda: None)
@@ -393,11 +505,12 @@ async def test_only_a_first_turn_that_came_too_late_leaves_it_planned(
     claim = await desk.known()
     await desk.ledger.swap(claim, claim.unknown("its worker is gone", NOW))
     desk.clock.stop()
+    one.in_doubt = in_doubt
 
     with pytest.raises(
         LedgerError, match=r"^another program took the target over; it is not called from here$"
     ):
-        await one("alice", number)
+        await one("alice", 1 + in_doubt)
     known = await desk.known()
     assert known == attrs.evolve(left, token=known.token)
 

@@ -136,7 +136,8 @@ def test_each_move_says_all_that_it_knows_and_leaves_the_rest() -> None:
     again = attrs.evolve(unknown, state=State.PLANNED, token=None, reason="asked for")
     assert unknown.again("asked for") == again
     kept = again.claimed("u", "p", last)
-    assert kept == attrs.evolve(claim, token="u", attempts=2)  # sent at first when it was
+    # Sent at first when it was, and now again.
+    assert kept == attrs.evolve(claim, token="u", attempts=2, ended_at=last)
     assert kept.not_sent("gone") == attrs.evolve(
         claim, state=State.PLANNED, token=None, attempts=1, reason="gone"
     )

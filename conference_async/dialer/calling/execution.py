@@ -143,9 +143,10 @@ class Executor:
         ended_at = doubtful.ended_at and doubtful.ended_at + since
         if sent_at is not None and doubtful.state is State.SENDING:
             longest = timedelta(seconds=CLAIM_STANDS + self.client.options.timeout)
-            ended_at = sent_at + longest
+            last = ended_at or sent_at
+            ended_at = last + longest
             if dead:  # whatever it had sent is with the service by now
-                ended_at = min(ended_at, max(sent_at, now))
+                ended_at = min(ended_at, max(last, now))
         return Sought.at(
             doubtful.conference,
             doubtful.label,
@@ -295,7 +296,7 @@ class _Execution(Claiming):
             await finished(executor.client.options.before_send(label, number))
         if not self.stands():
             begun = elapsed()
-            await self._claim_again(label, number)
+            await self._claim_again(label)
             self._confirmed = begun
 
     def stands(self) -> bool:
@@ -308,17 +309,17 @@ class _Execution(Claiming):
         if contacting is not None and contact is not None:
             await contacting.forget(contact)
 
-    async def _claim_again(self, label: str | None, number: int) -> None:
+    async def _claim_again(self, label: str | None) -> None:
         """See to it that the target is still ours, though we may have been taken for dead.
 
-        As long as nothing has left, all is decided as if its turn began now: the hour may have
-        passed, too, and what is sent now is to be looked for from now on.
+        The hour may have passed, too. As long as nothing may have been placed, all is decided as if
+        its turn began now, and what is sent now is to be looked for from now on.
         """
         executor, claim = self._executor, self._claim.entry
-        if claim is None or number > 1:
+        self._leaving()
+        if claim is None or self.in_doubt:
             ours = await self._claim.stands()
         else:
-            self._leaving()
             late = claim.not_sent("its turn came too late")
             self._claim = Claim(_Targets(executor.ledger), claim, late, executor.clock)
             ours = await self._claim.make(label)
