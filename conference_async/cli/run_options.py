@@ -89,6 +89,8 @@ class RunOptions:
             each.resolve() for each in (file, self.script, Path(self.ledger or "")) if each
         }:
             raise ConfigurationError(f"--report {self.report} would take the place of what is read")
+        if self.report and self.report.is_dir():
+            raise ConfigurationError(f"--report {self.report} is a folder: name a file in it")
         if self.report and not os.access(self.report.absolute().parent, os.W_OK | os.X_OK):
             raise ConfigurationError(
                 f"--report {self.report}: its folder is not there, or cannot be written to"

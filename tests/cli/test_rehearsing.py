@@ -137,9 +137,10 @@ def test_a_script_that_is_none(tmp_path: Path, text: str, words: str) -> None:
         Rehearsed.of(script(tmp_path, text), None)
 
 
-async def test_what_does_not_go_together(bare_shell: "Shell", people: str) -> None:
+async def test_what_does_not_go_together(bare_shell: "Shell", tmp_path: Path, people: str) -> None:
     """A script without a rehearsal, a report that cannot be written: nobody is called."""
-    reports = [("--report", where) for where in ("x.xlsx", "not-there/x.csv")]
+    (folder := tmp_path / "folder.csv").mkdir()
+    reports = [("--report", where) for where in ("x.xlsx", "not-there/x.csv", str(folder))]
     for wrong in (("--script", "x.csv"), *reports):
         ended = await bare_shell.run("dial", people, *TO_STANDUP[:-1], *wrong)
         assert ended.code == 2
