@@ -17,6 +17,7 @@ from conference_async.errors import (
 from conference_async.models import Participant
 from conference_async.participant_handle import ParticipantHandle
 from conference_async.sending.creation import Creation
+from conference_async.time_limits import time_limit
 
 if TYPE_CHECKING:
     from conference_async.sending.once import Once
@@ -72,7 +73,7 @@ async def visit(
 
 
 async def _hang_up(handle: ParticipantHandle) -> None:
-    scope = asyncio.timeout(_HANG_UP)
+    scope = time_limit(_HANG_UP)
     try:
         async with scope:
             await handle.delete()
@@ -91,7 +92,7 @@ async def _take_back(
     creation: "Creation | Once", visitor_of: Callable[[Participant], Visitor]
 ) -> None:
     with suppress(TimeoutError, LabelInUse):
-        async with asyncio.timeout(_HANG_UP):
+        async with time_limit(_HANG_UP):
             placed = await creation.living()
             if placed is not None:
                 await _logged(_hang_up(visitor_of(placed)))

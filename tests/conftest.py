@@ -11,6 +11,7 @@ import contextlib
 import copy
 import gc
 import io
+import math
 import os
 import random
 import select
@@ -33,6 +34,8 @@ from typing import Any, Protocol, Self, TypeVar
 import pytest
 from blockbuster import BlockBuster, blockbuster_ctx
 from hypothesis import HealthCheck, settings
+
+from conference_async import time_limits
 
 # looptime asks for the current loop before each test, and Python 3.11 would make one for a test
 # without any, which nobody closes.
@@ -98,6 +101,28 @@ def no_blocking_calls() -> Iterator[BlockBuster]:
         # The working directory is asked for once, when a file is named; no disk is.
         guard.functions["os.getcwd"].can_block_in("sqlite/handle.py", "absolute")
         yield guard
+
+
+@pytest.fixture
+async def stand_still(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Return a function that lets the running loop find that so many seconds have passed.
+
+    It finds its timers as that of a process does which was stopped meanwhile; for what has come
+    there is as much time as it stood still, on a slow machine too. Ask for it first: others keep
+    the clock that they find. Skipped on uvloop, which asks nobody for the time.
+    """
+    if os.environ.get("CONFERENCE_ASYNC_TEST_LOOP") == "uvloop":
+        pytest.skip("uvloop has a clock of its own")
+    loop, stood = asyncio.get_running_loop(), 0.0
+    clock = loop.time
+
+    def _stand_still(seconds: float) -> None:
+        nonlocal stood
+        stood += seconds
+
+    monkeypatch.setattr(loop, "time", lambda: clock() + stood)
+    monkeypatch.setattr(time_limits, "_MOST", math.inf)
+    return _stand_still
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """What one process asks of the store: a slot, and a line with it where lines are counted."""
 
-import asyncio
 import logging
 
 import attrs
@@ -10,6 +9,7 @@ from conference_async.pace.keeping import Lines
 from conference_async.pace.line import Priority
 from conference_async.pace.lines import LineStore
 from conference_async.pace.slots import QueueStore, Queuing, Reservation, SlotStore
+from conference_async.time_limits import time_limit
 
 ANSWER_WITHIN = 2.0
 """Seconds that a store may take to answer; after that it counts as gone."""
@@ -118,7 +118,7 @@ class Asking:
         if held.reservation is None:
             return True
         try:
-            async with asyncio.timeout(ANSWER_WITHIN):
+            async with time_limit(ANSWER_WITHIN):
                 return await self._store.give_back(held.reservation)
         except Exception as error:  # noqa: BLE001 -- whatever a store raises: it is gone
             _log.debug("a slot could not be given back (%s)", type(error).__name__)

@@ -18,6 +18,7 @@ from conference_async.pace.contract import LookAtCalls, check_lines
 from conference_async.pace.line import Priority
 from conference_async.pace.lines import LineCount, LineNews, LineWish, judge
 from conference_async.privacy import words_of
+from conference_async.time_limits import time_limit
 
 LOOK_WITHIN = 5.0
 """Seconds that a look at the account's calls may take."""
@@ -163,7 +164,7 @@ class Lines:
             while self._looks:
                 look = next(reversed(self._looks))
                 try:
-                    async with asyncio.timeout(LOOK_WITHIN):
+                    async with time_limit(LOOK_WITHIN):
                         live = await look()
                 except ConfigurationError:  # its client is closed; another may wait for a line
                     self._looks.pop(look, None)

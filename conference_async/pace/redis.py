@@ -28,8 +28,8 @@ from conference_async.redis.sharing import connections_to
 if TYPE_CHECKING:
     from redis.asyncio import Redis, RedisCluster
 
-_SILENCE = 1.5
-"""Seconds that the server may take: less than a limit waits for an answer."""
+_SILENCE = 1.9
+"""Seconds that a piece of work may take: less than a limit waits for an answer."""
 
 _DAYS_OF_LINES = 2 * 24 * 3600 * 1000
 """Milliseconds after which lines that nobody asks for are forgotten: no call lasts so long."""

@@ -22,6 +22,7 @@ from conference_async.pace.queue import Queue
 from conference_async.pace.slots import Queuing, Reservation, SlotStore
 from conference_async.pace.store_clock import StoreClock
 from conference_async.privacy import words_of
+from conference_async.time_limits import time_limit
 
 _TRUSTED = 1.0
 """Seconds for which an answer shows that the store is there."""
@@ -233,8 +234,7 @@ class Reservations:
 
     def _tend(self, now: float) -> None:
         """Let go of what is too late, and ask for the next slot if it is time to."""
-        late = [held for held in self._held if held.until < now]
-        if late:
+        if late := [held for held in self._held if held.until < now]:
             _log.debug("a slot came too late to be used; taking another")
         if self.lines is not None and not self.departures.wanted(Priority.INTERACTIVE):
             late += [held for held in self._held if held.least is Priority.INTERACTIVE]
@@ -286,7 +286,7 @@ class Reservations:
         try:
             while self.departures.busy:
                 try:
-                    async with asyncio.timeout(ANSWER_WITHIN):
+                    async with time_limit(ANSWER_WITHIN):
                         await self._store.open()
                         sent = self._loop.time()
                         queuing, self._news = self._queuing(sent), False

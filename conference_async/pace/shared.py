@@ -26,6 +26,7 @@ from conference_async.pace.lines import LineNews, LineStore
 from conference_async.pace.reserving import Reservations
 from conference_async.pace.schedule import Slowdown
 from conference_async.pace.slots import Reservation, SlotStore
+from conference_async.time_limits import time_limit
 
 _REPORT_EVERY = 1.0
 _TELL_AGAIN = Backoff(0.1, 2.0)
@@ -165,7 +166,7 @@ class SharedLimit:
     async def _ages(self) -> Mapping[str, float]:
         if not isinstance(self._store, LineStore):
             return {}
-        async with asyncio.timeout(ANSWER_WITHIN):
+        async with time_limit(ANSWER_WITHIN):
             return await self._store.lines()
 
     def _tell(self, news: LineNews) -> None:
@@ -184,7 +185,7 @@ class SharedLimit:
             while self._untold != _NOTHING and isinstance(self._store, LineStore):
                 news, self._untold = self._untold, _NOTHING
                 try:
-                    async with asyncio.timeout(ANSWER_WITHIN):
+                    async with time_limit(ANSWER_WITHIN):
                         await self._store.open()
                         live = await self._store.note(news)
                 except BaseException as error:
@@ -299,7 +300,7 @@ class SharedLimit:
         try:
             await asyncio.sleep(self._reported + _REPORT_EVERY - loop.time())
             self._reported = loop.time()
-            async with asyncio.timeout(ANSWER_WITHIN):
+            async with time_limit(ANSWER_WITHIN):
                 await self._store.report(
                     factor=self._slowdown.factor, queue_time=self._slowdown.queue_time
                 )

@@ -8,6 +8,8 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from conference_async.time_limits import Timer
+
 if TYPE_CHECKING:
     from psycopg import AsyncConnection
 
@@ -24,8 +26,8 @@ async def within(
     """Do something on a connection; hang up if that takes longer than so many seconds.
 
     Nothing else ends it where a proxy, a firewall or a failed machine swallows what is sent. An
-    answer that came all the same, as where this process did not run meanwhile, holds; the
-    connection is closed then.
+    answer that came all the same holds; the connection is closed then. Where this process did not
+    run meanwhile, there is time to read what has come: see `Timer`.
 
     Args:
         connection: The connection.
@@ -47,7 +49,7 @@ async def within(
         if silent is not None:
             silent()
 
-    timer = asyncio.get_running_loop().call_later(seconds, give_up)
+    timer = Timer(asyncio.get_running_loop().time() + seconds, give_up)
     try:
         done = await work()
     except Exception as error:

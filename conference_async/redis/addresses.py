@@ -30,7 +30,7 @@ def check_url(url: str, purpose: str) -> None:
         ) from error
     try:
         fits = "\0" not in url and "%00" not in url
-        if _many(url):
+        if names_many(url):
             parts = urlsplit(url)
             fits = fits and bool(_nodes(parts)) and _path_fits(parts)
         else:
@@ -54,7 +54,7 @@ def client_at(url: str, options: Mapping[str, Any]) -> "tuple[Redis, list[Redis]
     from redis.asyncio import sentinel as sentinels
     from redis.asyncio.cluster import ClusterNode
 
-    if not _many(url):
+    if not names_many(url):
         return Redis.from_url(url, **options), []  # pyright: ignore[reportUnknownMemberType] -- its **kwargs are untyped
     parts = urlsplit(url)
     login: dict[str, Any] = {
@@ -83,7 +83,8 @@ def has_sentinels(url: str) -> bool:
     return url.partition("://")[0].endswith(_SENTINEL)
 
 
-def _many(url: str) -> bool:
+def names_many(url: str) -> bool:
+    """Return whether it is sentinels, or nodes of a cluster, that a URL names."""
     scheme = url.partition("://")[0]
     return scheme in {
         f"{each}{kind}" for each in ("redis", "rediss") for kind in (_SENTINEL, _CLUSTER)

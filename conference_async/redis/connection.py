@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from conference_async.cancelling import ending_when_cancelled
 from conference_async.home import Home, all_said
-from conference_async.redis.addresses import check_url, client_at, has_sentinels
+from conference_async.redis.addresses import check_url, client_at, has_sentinels, names_many
 from conference_async.redis.refusals import never
 from conference_async.rooted import of_the_parent
+from conference_async.time_limits import time_limit
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -45,7 +46,7 @@ class Connection:
     Args:
         url: ``redis://``, ``rediss://`` or ``unix://``, as redis-py reads them, or one of those of
             `check_url`.
-        silence: Seconds that the server may take to answer.
+        silence: Seconds that the server may take over one piece of work.
         purpose: What the connection is for, as the beginning of a sentence.
         at_most: How many pieces of work it does at a time, each on a connection; None for as many
             as there are.
@@ -87,7 +88,8 @@ class Connection:
         at_work, piece = self._at_work, object()
         at_work.add(piece)
         try:
-            async with contextlib.nullcontext() if self._at_most is None else self._turns:
+            turn = contextlib.nullcontext() if self._at_most is None else self._turns
+            async with turn, time_limit(self._silence):
                 return await ending_when_cancelled(work(client))
         except Exception as error:
             if client is self._client:
@@ -133,7 +135,9 @@ class Connection:
 
         lively: Mapping[str, Any] = {} if self._url.startswith("unix:") else _KEPT_ALIVE
         return {
-            "socket_timeout": self._silence,
+            # Of one that does not answer there may be others to ask. Elsewhere the limit of a piece
+            # of work is enough; this one would be over in a process that did not run meanwhile.
+            "socket_timeout": self._silence if names_many(self._url) else None,
             "socket_connect_timeout": self._silence,
             # What the driver repeats by itself may take effect twice; whoever asks asks again.
             "retry": Retry(NoBackoff(), 0),

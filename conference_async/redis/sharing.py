@@ -1,6 +1,5 @@
 """Few connections to one Redis, for all of a process that ask little of it."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Protocol, TypeVar, cast
 
@@ -8,6 +7,7 @@ from conference_async.errors import ConfigurationError
 from conference_async.redis.connection import Connection
 from conference_async.redis.refusals import never
 from conference_async.sharing import Share
+from conference_async.time_limits import time_limit
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis, RedisCluster
@@ -103,7 +103,7 @@ class _Yours:
 
     async def run(self, work: "Callable[[Redis], Awaitable[T]]") -> T:
         try:
-            async with asyncio.timeout(self._silence):
+            async with time_limit(self._silence):
                 answer = await work(cast("Redis", self._client))
         except Exception as error:
             self.is_open = False

@@ -41,6 +41,7 @@ from conference_async.sending.observing import Told, observed
 from conference_async.sending.register import LATEST, Others, Remembered, others_of
 from conference_async.sending.sender import Sender
 from conference_async.sending.sought import Sought
+from conference_async.time_limits import time_limit, time_limit_at
 from conference_async.wire import call_path, decode_call
 
 _log = logging.getLogger("conference_async.sending")
@@ -130,7 +131,7 @@ class Search:
 
     async def _by_deadline(self, deadline_at: float | None) -> PlacedParticipant | None:
         try:
-            async with asyncio.timeout_at(deadline_at):
+            async with time_limit_at(deadline_at):
                 return await self._until_settled()
         except TimeoutError:
             if not any(look.where == "call-log" for look in self.looks):
@@ -179,7 +180,7 @@ class Search:
             ConferenceError: The service cannot be asked, or does not answer within the deadline.
         """
         deadline = self._sender.options.deadline
-        scope = asyncio.timeout(deadline)
+        scope = time_limit(deadline)
         try:
             async with scope:
                 return await self._observed(self._once)

@@ -32,6 +32,7 @@ from conference_async.sending.intents import Intent, JournalStore
 from conference_async.sending.observing import observed
 from conference_async.sending.sender import Sender
 from conference_async.sending.sought import Sought, callers_of
+from conference_async.time_limits import time_limit_at
 
 _FAREWELL = 2.0
 """Seconds that writing down an outcome may hold up whoever waits for it; then it goes on alone."""
@@ -133,7 +134,7 @@ class Once:
             InvalidParameter: It is known for another request.
         """
         try:
-            async with asyncio.timeout_at(self._deadline_at):
+            async with time_limit_at(self._deadline_at):
                 known = await self._journal.known(self._fresh)
         except TimeoutError as error:
             raise self._late("the journal did not answer within the deadline") from error

@@ -10,6 +10,7 @@ from conference_async.errors import InvalidParameter, RequestTimeout, Unexpected
 from conference_async.models import Page
 from conference_async.sending.messages import Request
 from conference_async.sending.sender import Sender
+from conference_async.time_limits import time_limit
 from conference_async.wire import LARGEST_PAGE, PageReply, next_page_path, start_path
 
 T = TypeVar("T")
@@ -173,7 +174,7 @@ async def whole(walk: Walk[T], deadline: float | None) -> list[T]:
         RequestTimeout: It took longer than `deadline` seconds.
     """
     items: list[T] = []
-    scope = asyncio.timeout(deadline)
+    scope = time_limit(deadline)
     try:
         async with scope, walk:
             async for some in walk:

@@ -11,24 +11,28 @@ from contextvars import Context
 from types import TracebackType
 from typing import Self
 
+from conference_async.time_limits import more_time
+
 
 class Bound:
     """The time that one attempt may take: a ``with`` in the task that makes it, for its end.
 
     When it is over the task is cancelled, and the ``with`` raises a `TimeoutError` instead, as
-    `asyncio.timeout` does.
+    `asyncio.timeout` does. An answer that came while this process did not run is read first: see
+    `more_time`.
 
     Attributes:
         at: The instant of the loop's clock at which it is over; infinite while it does not run.
     """
 
-    __slots__ = ("_before", "_expired", "_patience", "_task", "at")
+    __slots__ = ("_before", "_expired", "_patience", "_prolonged", "_task", "at")
 
     def __init__(self, patience: "Patience", task: asyncio.Task[object], at: float) -> None:
         self._patience = patience
         self._task = task
         self._before = task.cancelling()
         self._expired = False
+        self._prolonged = False
         self.at: float = at
 
     def __enter__(self) -> Self:
@@ -57,6 +61,13 @@ class Bound:
         if self in self._patience.under_way:
             self.at = now + left
             self._patience.watch(self)
+
+    def prolong(self, now: float) -> bool:
+        """Go on, once, where it was noticed late that the time is over; return whether it does."""
+        more = 0.0 if self._prolonged else more_time(self.at, now)
+        if more:
+            self._prolonged, self.at = True, now + more
+        return more > 0
 
     def expire(self) -> None:
         """End the attempt."""
@@ -117,8 +128,9 @@ class Patience:
 
     def _ring(self, due: float) -> None:
         """End the attempts whose time is over; `due` as a loop may be a tick of its clock early."""
-        self._timer = None
+        self._timer, now = None, asyncio.get_running_loop().time()
         for bound in [each for each in self.under_way if each.at <= due]:
-            del self.under_way[bound]
-            bound.expire()
+            if not bound.prolong(now):
+                del self.under_way[bound]
+                bound.expire()
         self._ring_at(min((each.at for each in self.under_way), default=math.inf))

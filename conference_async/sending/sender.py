@@ -1,6 +1,5 @@
 """Sending for a client, and the requests that are safe to repeat."""
 
-import asyncio
 from collections.abc import Awaitable, Collection
 from functools import partial
 from typing import TYPE_CHECKING
@@ -17,6 +16,7 @@ from conference_async.sending.register import Register, Remembered
 from conference_async.sending.retry import judge_repeatable
 from conference_async.sending.taken_lines import CountedLines
 from conference_async.sending.transport import Transport
+from conference_async.time_limits import time_limit_at
 
 if TYPE_CHECKING:
     from conference_async.sending.authorization import Authorization
@@ -135,7 +135,7 @@ class Sender:
 
 async def _in_time(operation: Operation, answered: Awaitable[Reply], deadline: float) -> Reply:
     """Return the answer, or raise when its time is over."""
-    scope = asyncio.timeout_at(operation.deadline_at)
+    scope = time_limit_at(operation.deadline_at)
     try:
         async with scope:
             return await answered

@@ -10,6 +10,7 @@ import attrs
 
 from conference_async.bounds import check_count, check_seconds
 from conference_async.models import is_call_sid
+from conference_async.time_limits import time_limit_at
 from conference_async.waiting.call_index import CallIndex, Name, by_conference, by_create, by_label
 from conference_async.waiting.call_view import CallView, Unknown, after, after_end
 from conference_async.waiting.goals import (
@@ -231,7 +232,7 @@ class Calls(Waits):
         unbound = self._unbound.setdefault(name, {})
         unbound[found] = birth
         try:
-            async with asyncio.timeout_at(until):
+            async with time_limit_at(until):
                 return await found
         finally:
             del unbound[found]
@@ -244,7 +245,7 @@ class Calls(Waits):
         waiting = self._waiting.setdefault(call_sid, {})
         waiting.setdefault(goal, set()).add(news)
         try:
-            async with asyncio.timeout_at(until):
+            async with time_limit_at(until):
                 await news
         finally:
             waiting[goal].discard(news)

@@ -10,6 +10,7 @@ from conference_async.conferences import ConferenceHandle
 from conference_async.errors import NotFound
 from conference_async.models import ParticipantStatus, is_call_sid
 from conference_async.models.vocabulary import UNKNOWN
+from conference_async.time_limits import time_limit
 from conference_async.waiting.call_view import CallView, Unknown
 from conference_async.waiting.goals import (
     CallbackFields,
@@ -93,7 +94,7 @@ class Polling(Waits):
         loop = asyncio.get_running_loop()
         lost_at = loop.time() + self._lag if is_call_sid(who) else float("inf")
         view: CallView | None = None
-        scope = asyncio.timeout(seconds)
+        scope = time_limit(seconds)
         try:
             async with scope:
                 while True:

@@ -1,6 +1,5 @@
 """From a request to its event, or to the status that refuses it."""
 
-import asyncio
 import json
 import re
 from collections.abc import AsyncIterable, Callable, Mapping
@@ -13,6 +12,7 @@ from urllib.parse import unquote, urlsplit
 import attrs
 
 from conference_async.errors import ConfigurationError, SignatureMismatch
+from conference_async.time_limits import time_limit
 from conference_async.webhooks.events import Event
 from conference_async.webhooks.parsing import moment, parse_event
 from conference_async.webhooks.signature import Keys, signed_text
@@ -205,7 +205,7 @@ class Admission:
     async def _read(self, body: AsyncIterable[bytes]) -> bytes:
         content = bytearray()
         try:
-            async with asyncio.timeout(self.body_timeout):
+            async with time_limit(self.body_timeout):
                 async for part in body:
                     content += part
                     if len(content) > self.max_body:

@@ -7,6 +7,7 @@ from typing import Final, Generic, Self, TypeVar
 from weakref import WeakSet
 
 from conference_async.bounds import check_count
+from conference_async.time_limits import time_limit
 
 T = TypeVar("T")
 
@@ -136,7 +137,7 @@ class Fanout(Generic[T]):
         turn = loop.create_future()
         self._line[turn] = None
         try:
-            async with asyncio.timeout(patience):
+            async with time_limit(patience):
                 await turn
         except TimeoutError:
             return False

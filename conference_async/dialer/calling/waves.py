@@ -13,6 +13,7 @@ from conference_async.dialer.plan.targets import address_key
 from conference_async.errors import ConferenceError, ConfigurationError, NotAnswered
 from conference_async.models import NewParticipant
 from conference_async.privacy import described
+from conference_async.time_limits import time_limit_at
 from conference_async.visit import Visitor
 from conference_async.waiting.call_view import CallView
 from conference_async.waiting.goals import Waits
@@ -202,7 +203,7 @@ class _Ringing:
     async def _until(self, instant: float) -> None:
         """Wait until enough have come, nobody is left who could come, or that instant."""
         with suppress(TimeoutError):
-            async with asyncio.timeout_at(min(instant, self._ends_at)):
+            async with time_limit_at(min(instant, self._ends_at)):
                 while self._open and not (self._enough or self._error):
                     self._changed.clear()
                     await self._changed.wait()

@@ -1,10 +1,10 @@
 """Whether a worker could call somebody now, as far as its database goes."""
 
-import asyncio
 from typing import TYPE_CHECKING
 
 from conference_async.errors import ConferenceError
 from conference_async.postgres.session import Session
+from conference_async.time_limits import time_limit
 
 if TYPE_CHECKING:
     from psycopg import AsyncConnection
@@ -17,7 +17,7 @@ ANSWER_WITHIN = 2.0
 async def asked(session: Session) -> str | None:
     """Ask a database; return why a worker cannot use it, in a line, or None if it can."""
     try:
-        async with asyncio.timeout(ANSWER_WITHIN):
+        async with time_limit(ANSWER_WITHIN):
             await session.run(_usable, patience=0)
     except TimeoutError:
         return f"the database has not answered for {ANSWER_WITHIN:g} seconds"

@@ -18,6 +18,7 @@ from conference_async.errors import ConfigurationError
 from conference_async.home import Home
 from conference_async.plain_functions import finished
 from conference_async.privacy import mask, words_of
+from conference_async.time_limits import time_limit
 from conference_async.webhooks.event_log.contract import Entry, EventStore, Record
 from conference_async.webhooks.event_log.settings import Checked, LogSettings
 from conference_async.webhooks.events import Event
@@ -142,7 +143,7 @@ class SharedEvents:
         if self._appending is None:
             self._appending = loop.create_task(self._append_on())
         try:
-            async with asyncio.timeout(self._settings.patience):
+            async with time_limit(self._settings.patience):
                 await waiting.written
         except TimeoutError:
             return False
@@ -161,7 +162,7 @@ class SharedEvents:
                 batch, self._waiting = self._waiting[:_BATCH], self._waiting[_BATCH:]
                 batch = [each for each in batch if not each.written.done()]
                 try:
-                    async with asyncio.timeout(self._settings.patience):
+                    async with time_limit(self._settings.patience):
                         records = [each.record for each in batch]
                         await self._store.append(records, keep=self._settings.keep)
                 except Exception as error:  # noqa: BLE001 -- each of those who wait raises it
