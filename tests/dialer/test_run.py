@@ -88,10 +88,23 @@ async def test_90_targets_at_30_cps_take_89_thirtieths(
 async def test_the_rate_holds_on_the_wall_clock(
     emulator: Emulator, client: ConferenceClient, tmp_path: Path
 ) -> None:
-    """Five seconds at 30 CPS, and not much less; on a busy machine it may be more."""
-    await outcomes(Dialer(client, ledger=Ledger(tmp_path / "campaign.db")), standup(151))
+    """Five seconds at 30 CPS, and not much more than what the machine stalls."""
+    loop, late = asyncio.get_running_loop(), 0.0
 
-    assert 4.9 <= emulator.starts[-1] - emulator.starts[0] < 10
+    async def watch() -> None:
+        """Measure for how long it stalls."""
+        nonlocal late
+        while True:
+            due = loop.time() + 0.01
+            await asyncio.sleep(0.01)
+            late += loop.time() - due
+
+    watching, began = asyncio.create_task(watch()), loop.time()
+    await outcomes(Dialer(client, ledger=Ledger(tmp_path / "campaign.db")), standup(151))
+    watching.cancel()
+
+    # From before the first start, which may be noted late.
+    assert 4.9 <= emulator.starts[-1] - began < 6 + 2 * late
 
 
 @pytest.mark.looptime
