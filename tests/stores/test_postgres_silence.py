@@ -15,12 +15,12 @@ async def test_an_answer_that_came_while_nobody_ran_holds(
     """As in a process that was stopped; the next who asks gets another connection."""
     no_blocking_calls.deactivate()  # psycopg imports its parts
     async with await psycopg.AsyncConnection.connect(postgres_server) as connection:
-        answered = await connection.execute("SELECT 1")
+        answered, given_up = await connection.execute("SELECT 1"), asyncio.Event()
 
         async def read_it_late() -> Any:
             """Come to it when the time for it is over."""
-            await asyncio.sleep(0.01)
+            await given_up.wait()
             return await answered.fetchone()
 
-        assert await within(connection, 0, read_it_late) == (1,)
+        assert await within(connection, 0, read_it_late, silent=given_up.set) == (1,)
         assert connection.closed
