@@ -253,6 +253,7 @@ async def test_form_spaces_may_be_spelt_both_ways(api: Any) -> None:
         assert answer.json["label"] == "a b"
 
 
+@pytest.mark.looptime  # no second passes between two replies
 async def test_updates_change_what_they_name(api: Any) -> None:
     """Mute, hold, exit behaviour; what is not named stays."""
     answer = await api.create(Muted="true")
