@@ -236,10 +236,12 @@ async def of_an_unknown_authority(*, asked: bool) -> AsyncIterator[int]:
             if asked:
                 await reader.readexactly(8)
                 writer.write(b"S")
-            await writer.start_tls(tls)
+                await writer.start_tls(tls)
         writer.close()
 
-    async with await asyncio.start_server(serve, "localhost", 0) as server:
+    # Who is not asked speaks at once: what came before `start_tls` would be read by nobody.
+    from_the_start = None if asked else tls
+    async with await asyncio.start_server(serve, "localhost", 0, ssl=from_the_start) as server:
         yield server.sockets[0].getsockname()[1]
 
 
