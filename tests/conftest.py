@@ -32,7 +32,7 @@ from pathlib import Path
 from typing import Any, NoReturn, Protocol, Self, TypeVar
 
 import pytest
-from blockbuster import BlockBuster, blockbuster_ctx
+from blockbuster import BlockBuster
 from hypothesis import HealthCheck, settings
 
 from conference_async import time_limits
@@ -93,19 +93,27 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+@pytest.fixture(scope="session")
+def blocking_calls() -> BlockBuster:
+    """Return what sees where this library blocks the event loop: making it takes a while."""
+    watch = BlockBuster("conference_async")
+    # Coverage has a lock of its own. A thread that begins while we watch asks for it with what
+    # we have put in the place of `acquire`, wherever its code is just then.
+    watch.functions["threading.Lock.acquire"].can_block_in("threading.py", "_bootstrap")
+    # Older aiohttp looks for ~/.netrc on the loop when proxies come from the environment.
+    for call in ("os.stat", "io.TextIOWrapper.read"):
+        watch.functions[call].can_block_in("aiohttp/helpers.py", "netrc_from_env")
+    # The working directory is asked for once, when a file is named; no disk is.
+    watch.functions["os.getcwd"].can_block_in("sqlite/handle.py", "absolute")
+    return watch
+
+
 @pytest.fixture(autouse=True)
-def no_blocking_calls() -> Iterator[BlockBuster]:
+def no_blocking_calls(blocking_calls: BlockBuster) -> Iterator[BlockBuster]:
     """Fail a test in which this library blocks the event loop."""
-    with blockbuster_ctx("conference_async") as guard:
-        # Coverage has a lock of its own. A thread that begins while we watch asks for it with what
-        # we have put in the place of `acquire`, wherever its code is just then.
-        guard.functions["threading.Lock.acquire"].can_block_in("threading.py", "_bootstrap")
-        # Older aiohttp looks for ~/.netrc on the loop when proxies come from the environment.
-        for call in ("os.stat", "io.TextIOWrapper.read"):
-            guard.functions[call].can_block_in("aiohttp/helpers.py", "netrc_from_env")
-        # The working directory is asked for once, when a file is named; no disk is.
-        guard.functions["os.getcwd"].can_block_in("sqlite/handle.py", "absolute")
-        yield guard
+    blocking_calls.activate()
+    yield blocking_calls
+    blocking_calls.deactivate()
 
 
 @pytest.fixture

@@ -24,10 +24,11 @@ import pytest
 
 from conference_async.cli.app import run
 from conference_async.emulator import Emulator
+from tests.conftest import UNMEASURED
 
 ENVIRONMENT = {
     name: value
-    for name, value in os.environ.items()
+    for name, value in UNMEASURED.items()
     if not name.startswith(("TWILIO_", "CONFERENCE_ASYNC_BASE", "NO_COLOR", "FORCE_COLOR"))
 }
 

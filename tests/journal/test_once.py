@@ -124,7 +124,7 @@ async def test_another_request_under_the_key_is_refused(
         with pytest.raises(InvalidParameter, match="was used for another") as raised:
             await other
         assert raised.value.parameter == "once"
-        assert "555" not in str(raised.value)
+        assert "555" not in str(raised.value).replace(key, "")
     assert emulator.count("create") == 1
 
 
