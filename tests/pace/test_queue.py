@@ -87,7 +87,7 @@ async def test_at_any_rate_it_waits_for_few_slots_and_none_is_lost(
     bot, interactive = SharedLimit(store, cps), list[float]()
     await asyncio.sleep(1 + 2 * processes / cps)
     begun, asked = clock(), store.calls.count("reserve")
-    for _ in range(10):
+    for _ in range(20):
         await asyncio.sleep(chance.uniform(3, 9) / cps)
         before = clock()
         interactive.append(await start(bot))
