@@ -97,12 +97,15 @@ def pytest_collection_finish() -> None:
 def blocking_calls() -> BlockBuster:
     """Return what sees where this library blocks the event loop: making it takes a while."""
     watch = BlockBuster("conference_async")
-    # Coverage has a lock of its own. A thread that begins while we watch asks for it with what
-    # we have put in the place of `acquire`, wherever its code is just then.
+    # Threads wait for each other: for what one of them imports, and for the lock of coverage, which
+    # one that begins while we watch asks for with our `acquire`, wherever its code is just then.
     watch.functions["threading.Lock.acquire"].can_block_in("threading.py", "_bootstrap")
-    # Older aiohttp looks for ~/.netrc on the loop when proxies come from the environment.
+    # Older aiohttp reads ~/.netrc on the loop when proxies come from the environment.
     for call in ("os.stat", "io.TextIOWrapper.read"):
         watch.functions[call].can_block_in("aiohttp/helpers.py", "netrc_from_env")
+    # So does redis-py for its own version, for each connection.
+    for call in ("os.stat", "os.listdir", "io.TextIOWrapper.read"):
+        watch.functions[call].can_block_in("redis/utils.py", "get_lib_version")
     # The working directory is asked for once, when a file is named; no disk is.
     watch.functions["os.getcwd"].can_block_in("sqlite/handle.py", "absolute")
     return watch

@@ -34,6 +34,6 @@ async def test_a_loop_waits_for_no_lock(wait: Wait) -> None:
         await wait()
 
 
-async def test_a_thread_may_be_measured(wait: Wait) -> None:
-    """What measures the coverage has a lock, for which each thread waits wherever it is."""
+async def test_a_loop_in_a_thread_may_wait_for_another_thread(wait: Wait) -> None:
+    """For what it imports, and for the lock of what measures the coverage."""
     assert not await asyncio.to_thread(asyncio.run, wait())

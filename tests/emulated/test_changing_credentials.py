@@ -871,7 +871,6 @@ def test_loops_in_two_threads_have_a_client_each() -> None:
     with PlainEmulator() as emulator:
         vault = Vault(lambda: of(emulator))
         credentials = provided(emulator, vault)
-        connect(emulator, credentials)  # the first of a process loads what others wait for
 
         async def work() -> None:
             async with connect(emulator, credentials) as client:

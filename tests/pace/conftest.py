@@ -12,19 +12,11 @@ from typing import Any
 
 import attrs
 import pytest
-from blockbuster import BlockBuster
 
 CALM = 0.03
 """Seconds by which a machine may be late that is not busy: a slot that is used later is lost."""
 
 CALLERS = Path(__file__).with_name("callers.py")
-
-
-@pytest.fixture(autouse=True)
-def redis_may_look_up_its_version(no_blocking_calls: BlockBuster) -> None:
-    """Let redis-py read its own version from disk for each connection, as it does."""
-    for name in ("os.stat", "os.listdir", "io.TextIOWrapper.read"):
-        no_blocking_calls.functions[name].can_block_in("redis/utils.py", "get_lib_version")
 
 
 @pytest.fixture(params=["sqlite", "redis", "postgres"])

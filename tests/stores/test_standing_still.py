@@ -20,10 +20,9 @@ STOPPED = 100.0
 
 
 async def test_an_answer_of_redis_is_taken(
-    stand_still: Callable[[float], None], redis_server: str, no_blocking_calls: BlockBuster
+    stand_still: Callable[[float], None], redis_server: str
 ) -> None:
     """Over a connection of ours, and over one of an application's; it stays open."""
-    no_blocking_calls.deactivate()  # redis-py reads its own version
     yours = redis.asyncio.Redis.from_url(redis_server, socket_timeout=None)
     other = redis.asyncio.Redis.from_url(redis_server)
     ours = RedisConnection(redis_server, silence=SILENCE, purpose="a test")

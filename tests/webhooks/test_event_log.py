@@ -22,7 +22,6 @@ from urllib.parse import urlencode
 import attrs
 import psycopg
 import pytest
-from blockbuster import BlockBuster
 
 from conference_async import Calls, CallView
 from conference_async.errors import ConfigurationError
@@ -43,13 +42,6 @@ URL = "https://example.com/hooks"
 KINDS = ("sqlite", "redis", "postgres")
 MakeLog = Callable[..., SharedEvents]
 MakeStore = Callable[..., EventStore]
-
-
-@pytest.fixture(autouse=True)
-def redis_may_look_up_its_version(no_blocking_calls: BlockBuster) -> None:
-    """Let redis-py read its own version from disk for each connection, as it does."""
-    for name in ("os.stat", "os.listdir", "io.TextIOWrapper.read"):
-        no_blocking_calls.functions[name].can_block_in("redis/utils.py", "get_lib_version")
 
 
 @pytest.fixture(autouse=True, scope="module")

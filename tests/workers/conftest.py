@@ -12,7 +12,6 @@ from typing import Any, Protocol, Self
 
 import attrs
 import pytest
-from blockbuster import BlockBuster
 
 from conference_async import (
     ConferenceClient,
@@ -38,13 +37,6 @@ CPS = 20
 
 
 WORKER = Path(__file__).with_name("campaign_worker.py")
-
-
-@pytest.fixture(autouse=True)
-def redis_may_look_up_its_version(no_blocking_calls: BlockBuster) -> None:
-    """Let redis-py read its own version from disk for each connection, as it does."""
-    for name in ("os.stat", "os.listdir", "io.TextIOWrapper.read"):
-        no_blocking_calls.functions[name].can_block_in("redis/utils.py", "get_lib_version")
 
 
 def shell_on(emulator: Emulator) -> Shell:
